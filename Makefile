@@ -1,0 +1,79 @@
+# The front door: `make demo` to see it work, `make test` to test everything, `make help` for the rest.
+# Node 24 comes through the lock file on Linux (x64, arm64); elsewhere the Node of the machine is used.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+INSTALLED := node_modules/.package-lock.json
+SOURCES := $(shell find src simple-cfssl -name '*.ts' 2>/dev/null) package.json tools/bundle.ts
+ONCE ?=
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+$(INSTALLED): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (https://nodejs.org)" >&2; exit 1; }
+	@echo "Installing the packages of package-lock.json" >&2
+	@npm ci --loglevel=error
+	@node tools/check-node.ts
+	@touch $@
+
+.PHONY: demo
+demo: dist/main.mjs ## Turn a Certificate into a signed Secret, on real servers, on this machine (ONCE=1: check and exit)
+	@node tools/demo.ts $(if $(ONCE),--once)
+
+.PHONY: test
+test: check dist/main.mjs ## Test everything, on the real servers
+	@node tools/servers/build.ts
+	@node --test --test-isolation=none --test-timeout=600000 $(ARGS) 'test/**/*.test.ts'
+
+.PHONY: check
+check: format-check lint types generated unit ## Format, lint, types, imports, generated files, unit tests: before every push
+
+.PHONY: format-check
+format-check: $(INSTALLED)
+	@biome check --error-on-warnings .
+
+.PHONY: format
+format: $(INSTALLED) ## Format the sources
+	@biome check --write .
+
+.PHONY: lint
+lint: $(INSTALLED) ## Lint, type-aware, and the walls between the rooms
+	@oxlint --type-aware --deny-warnings
+	@node tools/check-imports.ts
+
+.PHONY: types
+types: $(INSTALLED) ## Check the types
+	@tsc
+
+.PHONY: generated
+generated: $(INSTALLED)
+	@node tools/generate.ts --check
+
+.PHONY: generate
+generate: $(INSTALLED) ## Write the generated files (CRDs)
+	@node tools/generate.ts
+
+.PHONY: unit
+unit: $(INSTALLED) ## Unit tests
+	@node --test --test-isolation=none --test-timeout=120000 --test-reporter=$(if $(CI),spec,dot) $(ARGS) '{src,simple-cfssl,tools}/**/*.test.ts'
+
+.PHONY: build
+build: dist/main.mjs ## Bundle the program into dist/main.mjs
+
+dist/main.mjs: $(INSTALLED) $(SOURCES)
+	@node tools/bundle.ts
+
+.PHONY: run
+run: $(INSTALLED) ## Run the issuer from the checkout against the current kubeconfig (ARGS="--flag ...")
+	@node src/main.ts $(ARGS)
+
+.PHONY: servers
+servers: $(INSTALLED) ## Build the real servers for demo and tests into the cache
+	@node tools/servers/build.ts
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout
+	@rm -rf dist node_modules

@@ -1,0 +1,65 @@
+/** The list of CFSSL servers as an issuer names it: base URLs, separated by commas, in the order in which they are tried. */
+import { CfsslError } from './errors.ts';
+
+export interface Endpoint {
+  /** Normalised base URL: lower-case scheme and host, no default port, no trailing slash. Names the endpoint everywhere. */
+  readonly url: string;
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Path prefix, "" or "/…" without a trailing slash. */
+  readonly path: string;
+}
+
+/**
+ * Blanks around a URL, empty entries, repetitions and trailing slashes are ignored; a bare host means http, as with the
+ * Go client. User information, queries and fragments are refused: none has a meaning here, and each may hold a secret.
+ *
+ * @throws CfsslError `CFSSL_INVALID_URL`; the message shows the offending part, never what may be a password
+ */
+export function parseEndpoints(text: string): Endpoint[] {
+  const endpoints = new Map<string, Endpoint>();
+  for (const entry of text.split(',')) {
+    const trimmed = entry.trim();
+    if (trimmed === '') continue;
+    const endpoint = parseEndpoint(trimmed);
+    endpoints.set(endpoint.url, endpoint);
+  }
+  if (endpoints.size === 0) throw invalidUrl('there is none');
+  return [...endpoints.values()];
+}
+
+function parseEndpoint(text: string): Endpoint {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1];
+  if (scheme !== undefined && !/^https?$/i.test(scheme)) {
+    throw invalidUrl(`the scheme is ${quote(scheme)}, not http or https`);
+  }
+  const absolute = scheme === undefined ? `http://${text}` : text;
+  refuseParts(absolute);
+  if (/[\s\\]/.test(text) || /^https?:(?!\/\/|\d)/i.test(text) || !URL.canParse(absolute)) {
+    throw invalidUrl(`${quote(text)} is not a URL`);
+  }
+  const { origin, pathname } = new URL(absolute);
+  const path = pathname.replace(/\/+$/, '');
+  return { url: `${origin}${path}`, origin, path };
+}
+
+/** By the text, not by the parsed URL: that forgets an empty query, and a slash in a password makes a host of the user. */
+function refuseParts(url: string): void {
+  const rest = url.replace(/^https?:\/\//i, '');
+  if (rest.includes('@')) throw invalidUrl(`${quote(rest)} holds user information before "@"`);
+  const extra = /[?#]/.exec(rest);
+  if (extra !== null) {
+    const kind = extra[0] === '?' ? 'query' : 'fragment';
+    throw invalidUrl(`it has the ${kind} ${quote(rest.slice(extra.index))}`);
+  }
+}
+
+/** What may be shown of a URL: nothing before an "@", no values of parameters. */
+function quote(text: string): string {
+  const shown = text.replace(/^.*@/s, '…@').replaceAll(/=[^&#]*/g, '=…');
+  return JSON.stringify(shown.length <= 100 ? shown : `${shown.slice(0, 100).toWellFormed()}…`);
+}
+
+function invalidUrl(flaw: string): CfsslError {
+  return new CfsslError('CFSSL_INVALID_URL', { action: 'Cannot use CFSSL URL', reason: flaw });
+}

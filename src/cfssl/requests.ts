@@ -1,0 +1,82 @@
+/** What is sent: each builder gives the exact bytes, which are then authenticated and sent as they are. */
+import { formatTime } from '../platform/index.ts';
+
+import { type AuthKey, createToken } from './token.ts';
+import type { AuthenticatedRequest, InfoRequestJson, SignRequestJson } from './wire.ts';
+
+/** Which signer of the server, and by which of its profiles. */
+export interface Target {
+  readonly label: string;
+  /** Absent: the server's default profile. */
+  readonly profile?: string | undefined;
+}
+
+export interface SignRequest {
+  readonly csrPem: string;
+  /** Instead of the client's own profile. */
+  readonly profile?: string | undefined;
+  /** Validity, milliseconds since the epoch; without it the profile decides. */
+  readonly notBeforeMs?: number | undefined;
+  readonly notAfterMs?: number | undefined;
+  /** The CSR's own subjectAltName extension, for names that CFSSL would drop; `value` is its DER. */
+  readonly sanExtension?: { readonly critical: boolean; readonly value: Uint8Array } | undefined;
+  /** Instead of the client's own setting. */
+  readonly bundle?: boolean | undefined;
+}
+
+const SUBJECT_ALT_NAME = '2.5.29.17';
+
+/**
+ * Never `hosts` (an empty list removes every SAN), `subject`, `serial` or `ReturnPrecert`: the CSR decides, and the answer
+ * is checked against it.
+ */
+export function buildSignRequest(target: Target, request: SignRequest): Buffer {
+  const { csrPem, notBeforeMs, notAfterMs, sanExtension, bundle } = request;
+  const profile = request.profile ?? target.profile;
+  return serialise({
+    certificate_request: csrPem,
+    label: target.label,
+    ...(profile ? { profile } : {}),
+    ...(bundle ? { bundle } : {}),
+    ...(notBeforeMs === undefined ? {} : { NotBefore: formatTime(notBeforeMs) }),
+    ...(notAfterMs === undefined ? {} : { NotAfter: formatTime(notAfterMs) }),
+    ...(sanExtension === undefined
+      ? {}
+      : {
+          extensions: [
+            {
+              id: SUBJECT_ALT_NAME,
+              critical: sanExtension.critical,
+              value: Buffer.from(sanExtension.value).toString('hex'),
+            },
+          ],
+        }),
+  } satisfies SignRequestJson);
+}
+
+/**
+ * A sign request whose CSR is empty, always: CFSSL checks label, profile and token before it looks at the CSR, so the
+ * answer tells whether those three are right, and no server can issue anything by it.
+ */
+export function buildProbeRequest({ label, profile }: Target): Buffer {
+  return serialise({ certificate_request: '', label, ...(profile ? { profile } : {}) } satisfies SignRequestJson);
+}
+
+export function buildInfoRequest({ label, profile }: Target): Buffer {
+  return serialise({ label, ...(profile ? { profile } : {}) } satisfies InfoRequestJson);
+}
+
+/** Wraps a sign request's bytes for `authsign`. The timestamp and address that CFSSL's format allows are read by no server. */
+export function buildAuthenticatedRequest(
+  request: Buffer,
+  { key, additionalData }: { readonly key: AuthKey; readonly additionalData?: Uint8Array | undefined },
+): Buffer {
+  return serialise({
+    token: createToken(key, request, additionalData),
+    request: request.toString('base64'),
+  } satisfies AuthenticatedRequest);
+}
+
+function serialise(value: object): Buffer {
+  return Buffer.from(JSON.stringify(value), 'utf8');
+}

@@ -1,0 +1,155 @@
+/**
+ * Keeps every issuer checked and its status true. An issuer is checked when its spec or one of the objects that it
+ * names changes, when a signing raised a doubt, and from time to time; while it is not ready, after 1, 2, then every
+ * 5 seconds. Its waiting requests are woken the moment it can sign.
+ */
+import { CLUSTER_ISSUERS, type Issuer, ISSUERS } from '../api/index.ts';
+import type { EventRecorder, KubernetesClient, ReconcileResult } from '../kubernetes/index.ts';
+import { isNotFound } from '../kubernetes/index.ts';
+import { FIELD_MANAGER } from './field-manager.ts';
+import { IssuerProblem } from './issuer-problem.ts';
+import { type IssuerId, type IssuerTarget, parseIssuerId } from './issuer-reference.ts';
+import { IssuerSession, type IssuerSessionDeps, type ReadyIssuer } from './issuer-session.ts';
+import { buildIssuerStatus } from './issuer-status.ts';
+import { findIssuer, type IssuerStores } from './issuers.ts';
+import type { IssuerMetrics } from './metrics.ts';
+
+/** Delays between the checks of an issuer that is not ready; the last one stays. */
+const RECHECK_MS = [1_000, 2_000, 5_000] as const;
+/** A health check comes up to this share of its interval early or late, so that issuers spread over time. */
+const INTERVAL_JITTER = 0.1;
+
+export interface IssuerReconcilerDeps extends IssuerSessionDeps {
+  readonly client: KubernetesClient;
+  readonly events: EventRecorder;
+  readonly metrics: IssuerMetrics;
+  readonly stores: IssuerStores;
+  /** Puts an issuer on its queue at once. */
+  readonly enqueue: (id: IssuerId) => void;
+  /** Called when an issuer that could not sign can, or the configuration that it signs with changed. */
+  readonly onReady: (id: IssuerId) => void;
+}
+
+export class IssuerReconciler {
+  readonly #deps: IssuerReconcilerDeps;
+  readonly #clusterResourceNamespace: string;
+  readonly #sessions = new Map<string, IssuerSession>();
+  /** Failed checks in a row. */
+  readonly #failures = new Map<string, number>();
+
+  constructor(deps: IssuerReconcilerDeps, options: { readonly clusterResourceNamespace: string }) {
+    this.#deps = deps;
+    this.#clusterResourceNamespace = options.clusterResourceNamespace;
+  }
+
+  /** The issuer, if its last check passed for this very spec. */
+  readyFor(id: IssuerId, issuer: Issuer): ReadyIssuer | undefined {
+    return this.#sessions.get(id)?.readyFor(issuer);
+  }
+
+  /** The issuer's problem after a signing failed, or undefined when the issuer is not at fault. */
+  async verify(id: IssuerId): Promise<IssuerProblem | undefined> {
+    return this.#sessions.get(id)?.verify();
+  }
+
+  /** Takes the issuer out of service because of a certificate that is not what was asked for. */
+  reportMismatch(id: IssuerId, message: string): void {
+    this.#sessions.get(id)?.reportMismatch(message);
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
+    const target = parseIssuerId(key);
+    const issuer = findIssuer(this.#deps.stores, target);
+    if (issuer === undefined || issuer.metadata.deletionTimestamp !== undefined) {
+      await this.#forget(target.id);
+      return; // gone
+    }
+    const session = this.#sessionOf(target);
+    const before = session.readyFor(issuer);
+    const problem = await this.#check(session, issuer, signal);
+    await this.#report(target, issuer, session, problem);
+    if (problem === undefined && session.readyFor(issuer) !== before) this.#deps.onReady(target.id);
+    return { requeueAfterMs: this.#nextCheckMs(target.id, session, problem) };
+  }
+
+  async #check(session: IssuerSession, issuer: Issuer, signal: AbortSignal): Promise<IssuerProblem | undefined> {
+    try {
+      await session.check(issuer, signal);
+      return undefined;
+    } catch (error) {
+      if (error instanceof IssuerProblem) return error;
+      throw error; // requeue with back-off
+    }
+  }
+
+  async #report(
+    target: IssuerTarget,
+    issuer: Issuer,
+    session: IssuerSession,
+    problem: IssuerProblem | undefined,
+  ): Promise<void> {
+    const { clock, client, events, log, metrics } = this.#deps;
+    metrics.observeIssuer(target, session, problem);
+    const change = buildIssuerStatus(issuer, problem, session.describeStatus(), clock.now());
+    if (change === undefined) return; // the status says so already
+    const resource = target.kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
+    const { name, namespace, uid } = issuer.metadata;
+    try {
+      const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
+      await client.applyStatus(resource, { metadata, status: change.status }, { fieldManager: FIELD_MANAGER });
+    } catch (error) {
+      if (isNotFound(error)) return; // deleted meanwhile
+      throw error; // requeue with back-off
+    }
+    if (!change.isTransition) return;
+    const { reason = '', message = '' } = change.condition;
+    const fields = { issuer: target.id, reason, message };
+    if (problem === undefined) log.info(fields, 'Issuer is ready');
+    else log.warn(fields, 'Issuer is not ready');
+    events.record({
+      regarding: { resource, namespace, name, uid },
+      type: problem === undefined ? 'Normal' : 'Warning',
+      reason,
+      action: problem === undefined ? 'Synced' : 'SyncFailed',
+      note: message,
+    });
+  }
+
+  #nextCheckMs(id: IssuerId, session: IssuerSession, problem: IssuerProblem | undefined): number {
+    if (problem === undefined) {
+      this.#failures.delete(id);
+      const spread = 1 + INTERVAL_JITTER * (2 * this.#deps.random() - 1);
+      return Math.round((session.healthCheckIntervalMs ?? 0) * spread);
+    }
+    const failures = this.#failures.get(id) ?? 0;
+    this.#failures.set(id, failures + 1);
+    return RECHECK_MS[Math.min(failures, RECHECK_MS.length - 1)] ?? 0;
+  }
+
+  #sessionOf({ id, namespace }: IssuerTarget): IssuerSession {
+    let session = this.#sessions.get(id);
+    if (session === undefined) {
+      session = new IssuerSession(this.#deps, {
+        id,
+        namespace: namespace ?? this.#clusterResourceNamespace,
+        onChange: () => this.#deps.enqueue(id),
+      });
+      this.#sessions.set(id, session);
+    }
+    return session;
+  }
+
+  async #forget(id: IssuerId): Promise<void> {
+    this.#failures.delete(id);
+    this.#deps.metrics.forgetIssuer(parseIssuerId(id));
+    const session = this.#sessions.get(id);
+    this.#sessions.delete(id);
+    await session?.close();
+  }
+
+  /** Releases every watch and connection. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.close()));
+    this.#sessions.clear();
+  }
+}

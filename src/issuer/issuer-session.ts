@@ -1,0 +1,295 @@
+/**
+ * What this process holds for one issuer: the watches of the Secrets and ConfigMaps that it names, a CFSSL client for
+ * exactly this configuration, and the CA certificate it last saw. A changed spec or object makes a new client; the old
+ * one is closed when its calls have ended.
+ * Invariant: `readyFor()` gives an issuer only while its last check passed on the configuration it would sign with.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Issuer, IssuerStatus } from '../api/index.ts';
+import { CfsslError, type CfsslClient, createCfsslClient } from '../cfssl/index.ts';
+import type { NamedObjectHandle, NamedObjectWatches } from '../kubernetes/index.ts';
+import { type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
+import { type Certificate, parseCertificates } from '../x509/index.ts';
+import { buildConfiguration, type IssuerConfiguration, type ObjectReference, type ObjectState, parseSpec, referencesOf } from './configuration.ts';
+import { IssuerProblem, problemOf } from './issuer-problem.ts';
+import type { IssuerId } from './issuer-reference.ts';
+
+/** An issuer that may sign now. */
+export interface ReadyIssuer {
+  readonly id: IssuerId;
+  readonly configuration: IssuerConfiguration;
+  readonly client: CfsslClient;
+  /** The CA certificate that CFSSL signs with. */
+  readonly signer: Certificate;
+}
+
+export interface IssuerSessionDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly watches: NamedObjectWatches;
+  /** Whom to trust as CFSSL server when the issuer does not say; PEM. */
+  readonly defaultTrustPem: string;
+}
+
+/** What is looked at on each check; a difference makes a new client. */
+type Fingerprint = readonly unknown[];
+
+export class IssuerSession {
+  readonly #deps: IssuerSessionDeps;
+  readonly #id: IssuerId;
+  /** Where the issuer's Secrets and ConfigMaps lie. */
+  readonly #namespace: string;
+  /** Called when a watched object changed. */
+  readonly #onChange: () => void;
+  readonly #handles = new Map<string, NamedObjectHandle>();
+
+  #fingerprint: Fingerprint = [];
+  #ready: ReadyIssuer | undefined;
+  #client: CfsslClient | undefined;
+  #configuration: IssuerConfiguration | undefined;
+  #signer: Certificate | undefined;
+  #keyInUse: 'key' | 'key_next' | undefined;
+  /** Whether key, label and profile must be proved, not just the server's life. */
+  #needsProbe = true;
+  /** A verdict of `verify()` that no check has reported yet. */
+  #verdict: IssuerProblem | undefined;
+  /** Stays until the configuration or the CA changes: trying again would issue another wrong certificate. */
+  #mismatch: IssuerProblem | undefined;
+  #verifying: Promise<IssuerProblem | undefined> | undefined;
+  readonly #closed = new AbortController();
+
+  constructor(deps: IssuerSessionDeps, options: { id: IssuerId; namespace: string; onChange: () => void }) {
+    this.#deps = deps;
+    this.#id = options.id;
+    this.#namespace = options.namespace;
+    this.#onChange = options.onChange;
+  }
+
+  /** The issuer as of its last check, if that passed for this very spec. */
+  readyFor(issuer: Issuer): ReadyIssuer | undefined {
+    const [uid, generation] = this.#fingerprint;
+    const isSame = uid === issuer.metadata.uid && generation === issuer.metadata.generation;
+    return isSame ? this.#ready : undefined;
+  }
+
+  /** How often a ready issuer wants to be checked. */
+  get healthCheckIntervalMs(): number | undefined {
+    return this.#configuration?.healthCheckIntervalMs;
+  }
+
+  /**
+   * Proves that the issuer can sign. Key, label and profile are proved when anything changed or failed since the last
+   * time; else the CA's certificate is asked for, which any living CFSSL answers.
+   * @throws IssuerProblem
+   */
+  async check(issuer: Issuer, signal: AbortSignal): Promise<ReadyIssuer> {
+    try {
+      return await this.#check(issuer, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#ready = undefined;
+      this.#needsProbe = true;
+      if (error instanceof IssuerProblem) throw error;
+      if (error instanceof CfsslError) throw this.#describe(error);
+      throw error;
+    }
+  }
+
+  async #check(issuer: Issuer, signal: AbortSignal): Promise<ReadyIssuer> {
+    const client = await this.#configure(issuer, signal);
+    const verdict = this.#verdict;
+    this.#verdict = undefined;
+    if (verdict !== undefined) throw verdict;
+
+    if (this.#needsProbe) {
+      const { keyInUse } = await client.probe({ signal });
+      this.#keyInUse = keyInUse;
+    }
+    const signer = await this.#askForSigner(client, signal);
+    if (signer.sha256Hex !== this.#signer?.sha256Hex) this.#mismatch = undefined;
+    this.#signer = signer;
+    if (signer.notAfterMs <= this.#deps.clock.now()) {
+      const message = `The CA certificate "${signer.subjectText}" expired on ${formatTime(signer.notAfterMs)}; renew it`;
+      throw new IssuerProblem('CAExpired', message);
+    }
+    if (this.#mismatch !== undefined) throw this.#mismatch;
+    this.#needsProbe = false;
+    if (this.#ready?.client !== client || this.#ready.signer.sha256Hex !== signer.sha256Hex) {
+      this.#ready = { id: this.#id, configuration: this.#configurationOf(), client, signer };
+    }
+    return this.#ready;
+  }
+
+  /** Brings watches, configuration and client in line with the spec and the objects that it names. */
+  async #configure(issuer: Issuer, signal: AbortSignal): Promise<CfsslClient> {
+    const spec = parseSpec(issuer.spec);
+    const references = referencesOf(spec, this.#namespace);
+    await this.#watch(references, signal);
+    const configuration = buildConfiguration(spec, this.#namespace, (reference) => this.#lookup(reference));
+    const fingerprint = [issuer.metadata.uid, issuer.metadata.generation, ...references.map((at) => this.#versionOf(at))];
+    if (this.#client !== undefined && isDeepStrictEqual(fingerprint, this.#fingerprint)) return this.#client;
+
+    // Calls under way on the old client may end; the new one need not wait for them.
+    this.#dropClient().catch((error: unknown) => {
+      this.#deps.log.warn({ issuer: this.#id, ...errorFields(error) }, 'Cannot close a CFSSL client');
+    });
+    this.#fingerprint = fingerprint;
+    this.#configuration = configuration;
+    this.#client = createCfsslClient(
+      { clock: this.#deps.clock, log: this.#deps.log, random: this.#deps.random },
+      {
+        endpoints: configuration.endpoints,
+        label: configuration.label,
+        ...(configuration.profile === undefined ? {} : { profile: configuration.profile }),
+        keys: {
+          current: configuration.key,
+          ...(configuration.nextKey === undefined ? {} : { next: configuration.nextKey }),
+        },
+        additionalData: configuration.additionalData,
+        tls: {
+          caPem: configuration.trustPem ?? this.#deps.defaultTrustPem,
+          ...(configuration.clientCertificate === undefined
+            ? {}
+            : {
+                clientCertPem: configuration.clientCertificate.certPem,
+                clientKeyPem: configuration.clientCertificate.keyPem,
+              }),
+        },
+        timeoutMs: configuration.timeoutMs,
+      },
+    );
+    return this.#client;
+  }
+
+  async #askForSigner(client: CfsslClient, signal: AbortSignal): Promise<Certificate> {
+    const { certificatePem } = await client.info({ signal });
+    const [signer] = parseCertificates(certificatePem);
+    if (signer === undefined) throw new IssuerProblem('NotCFSSL', 'CFSSL answers info without a certificate');
+    return signer;
+  }
+
+  /**
+   * Asks CFSSL whether the issuer itself is all right, after a signing failed. Many requests may ask at once: they
+   * share one probe. Gives the issuer's problem, or undefined when the issuer is not at fault.
+   */
+  verify(): Promise<IssuerProblem | undefined> {
+    this.#verifying ??= this.#verify().finally(() => {
+      this.#verifying = undefined;
+    });
+    return this.#verifying;
+  }
+
+  async #verify(): Promise<IssuerProblem | undefined> {
+    const client = this.#client;
+    if (client === undefined) return undefined;
+    try {
+      this.#keyInUse = (await client.probe({ signal: this.#closed.signal })).keyInUse;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof CfsslError)) throw error;
+      // A client that was replaced meanwhile says nothing about its successor.
+      if (client !== this.#client) return undefined;
+      return this.#condemn(this.#describe(error));
+    }
+  }
+
+  /** Takes the issuer out of service because of a certificate that is not what was asked for. */
+  reportMismatch(message: string): IssuerProblem {
+    this.#mismatch = new IssuerProblem('CertificateMismatch', message);
+    return this.#condemn(this.#mismatch);
+  }
+
+  #condemn(problem: IssuerProblem): IssuerProblem {
+    this.#verdict = problem;
+    this.#ready = undefined;
+    this.#needsProbe = true;
+    this.#onChange();
+    return problem;
+  }
+
+  /** What the status tells besides the condition. */
+  describeStatus(): Omit<IssuerStatus, 'conditions'> {
+    const signer = this.#signer;
+    return {
+      ...(this.#client === undefined
+        ? {}
+        : {
+            endpoints: this.#client.endpointStates().map(({ url, reachable, lastError }) => ({
+              url,
+              ...(reachable === undefined ? {} : { reachable }),
+              ...(lastError === undefined ? {} : { lastError }),
+            })),
+          }),
+      ...(signer === undefined
+        ? {}
+        : {
+            ca: {
+              subject: signer.subjectText,
+              sha256: signer.sha256Hex,
+              notAfter: formatTime(signer.notAfterMs),
+            },
+          }),
+      ...(this.#keyInUse === undefined ? {} : { keyInUse: this.#keyInUse }),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('The issuer is gone'));
+    for (const handle of this.#handles.values()) handle.release();
+    this.#handles.clear();
+    await this.#dropClient();
+  }
+
+  /** Forgets everything that was learned with the present client. */
+  async #dropClient(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    this.#ready = undefined;
+    this.#signer = undefined;
+    this.#keyInUse = undefined;
+    this.#verdict = undefined;
+    this.#mismatch = undefined;
+    this.#needsProbe = true;
+    await client?.close();
+  }
+
+  /** Watches exactly these objects, and waits until each is known. */
+  async #watch(references: readonly ObjectReference[], signal: AbortSignal): Promise<void> {
+    const wanted = new Map(references.map((reference) => [keyOfReference(reference), reference]));
+    for (const [key, { resource, namespace, name }] of wanted) {
+      if (this.#handles.has(key)) continue;
+      this.#handles.set(key, this.#deps.watches.acquire(resource, namespace, name, this.#onChange));
+    }
+    for (const [key, handle] of this.#handles) {
+      if (wanted.has(key)) continue;
+      handle.release();
+      this.#handles.delete(key);
+    }
+    await Promise.all([...this.#handles.values()].map((handle) => handle.synced(signal)));
+  }
+
+  #lookup(reference: ObjectReference): ObjectState {
+    const current = this.#handles.get(keyOfReference(reference))?.current();
+    if (current === undefined || current.state === 'unknown') return { state: 'absent' };
+    return current;
+  }
+
+  #versionOf(reference: ObjectReference): readonly string[] {
+    const found = this.#lookup(reference);
+    return found.state === 'present' ? [found.object.metadata.uid, found.object.metadata.resourceVersion] : [];
+  }
+
+  #describe(error: CfsslError): IssuerProblem {
+    return problemOf(error, this.#configurationOf());
+  }
+
+  #configurationOf(): IssuerConfiguration {
+    if (this.#configuration === undefined) throw new Error('The issuer has no configuration yet');
+    return this.#configuration;
+  }
+}
+
+function keyOfReference({ resource, namespace, name }: ObjectReference): string {
+  return `${resource.kind} ${namespace}/${name}`;
+}

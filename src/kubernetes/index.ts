@@ -1,0 +1,57 @@
+/** A small controller runtime: what it takes to watch objects, work on them and write them, by client-go's rules. */
+export {
+  type CallOptions,
+  createKubernetesClient,
+  type KubernetesClient,
+  type KubernetesClientOptions,
+  type ListOptions,
+  type ListResult,
+  type NameOptions,
+  type StatusPatch,
+  type WatchEvent,
+  type WatchOptions,
+} from './client.ts';
+export { type Authentication, type ClusterConfig, type FileOrText, loadClusterConfig } from './cluster-config.ts';
+export {
+  Controller,
+  type ControllerDeps,
+  type ControllerOptions,
+  type Reconcile,
+  type ReconcileResult,
+  TerminalError,
+} from './controller.ts';
+export {
+  isAlreadyExists,
+  isBadRequest,
+  isConflict,
+  isExpired,
+  isForbidden,
+  isInvalid,
+  isKubernetesError,
+  isNotFound,
+  isRetryable,
+  isTimeout,
+  isTooManyRequests,
+  isUnauthorized,
+  KubernetesError,
+  type KubernetesErrorCode,
+} from './errors.ts';
+export {
+  type ChangeHandler,
+  type ListWatcher,
+  Reflector,
+  type ReflectorDeps,
+  type ReflectorOptions,
+} from './reflector.ts';
+export {
+  apiVersionOf,
+  type KubernetesObject,
+  keyOf,
+  type ObjectMeta,
+  type ObjectName,
+  type Resource,
+  splitKey,
+  toKey,
+} from './resource.ts';
+export { type Change, type IndexFunction, Store, type StoreReader } from './store.ts';
+export { WorkQueue, type WorkQueueDeps, type WorkQueueOptions } from './work-queue.ts';

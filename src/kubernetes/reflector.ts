@@ -1,0 +1,347 @@
+/**
+ * Keeps a store equal to what the API server holds: lists, then watches from there, for as long as it runs. The rules are
+ * those of client-go's `tools/cache/reflector.go`:
+ * - the first list may come from the server's cache; a later one is never older than what we have seen, and only after
+ *   "410 Expired" do we ask for the newest state. Deletions that happened in between are computed;
+ * - a watch that ends or breaks is resumed where it was, without a list; bookmarks keep that place recent;
+ * - a watch on which nothing arrives, or which outlives the time we asked for, is given up and resumed;
+ * - failures, and watches that end at once, are followed by a growing, jittered pause.
+ * Nothing that a handler, `accept`, `prune` or an index does can stop it.
+ */
+import { backoffMs, type Clock, errorFields, type Logger } from '../platform/index.ts';
+import type { KubernetesClient, WatchEvent } from './client.ts';
+import { isBadRequest, isExpired, isResourceVersionTooLarge, KubernetesError } from './errors.ts';
+import { type KubernetesObject, keyOf, type Resource } from './resource.ts';
+import { type Change, type IndexFunction, Store, type StoreReader } from './store.ts';
+import { abortable, onAbort } from './wait.ts';
+
+/** What a reflector needs of a client. */
+export type ListWatcher = Pick<KubernetesClient, 'listEach' | 'watch'>;
+
+export interface ReflectorDeps {
+  readonly client: ListWatcher;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+export interface ReflectorOptions<T extends KubernetesObject> {
+  readonly resource: Resource;
+  /** All namespaces when absent. */
+  readonly namespace?: string | undefined;
+  /** Lets the server leave out what we do not want. If it refuses, everything is fetched and `accept` alone decides. */
+  readonly fieldSelector?: string | undefined;
+  /** What belongs in the store. Default: everything. A field selector is only given up where this says the same. */
+  readonly accept?: (object: T) => boolean;
+  /** Cuts an object down before it is stored. Default: removes `metadata.managedFields`. */
+  readonly prune?: (object: T) => T;
+  readonly indexes?: Readonly<Record<string, IndexFunction<T>>>;
+}
+
+export type ChangeHandler<T> = (change: Change<T>) => void;
+
+const PAGE_SIZE = 500;
+const MIN_WATCH_SECONDS = 300;
+/** How much longer than asked a watch may last before we end it. */
+const WATCH_GRACE_MS = 15_000;
+/** Two bookmarks, which come every minute, have been missed. */
+const MAX_SILENCE_MS = 150_000;
+const SHORT_WATCH_MS = 1000;
+const BACKOFF = { baseMs: 800, maxMs: 30_000, jitter: 1 };
+/** What has worked for so long is not made to wait when it fails. */
+const BACKOFF_RESET_MS = 120_000;
+
+export class Reflector<T extends KubernetesObject> {
+  readonly #deps: ReflectorDeps;
+  readonly #log: Logger;
+  readonly #options: ReflectorOptions<T>;
+  readonly #store: Store<T>;
+  readonly #handlers = new Set<ChangeHandler<T>>();
+  readonly #firstSync = Promise.withResolvers<void>();
+  /** Where to watch from; undefined when we have to list first. */
+  #watchFrom: string | undefined;
+  /** How old a list may be: `0` any age, '' the newest, else not older than that. */
+  #listFrom = '0';
+  /** The selector that the last list was made with: the watch uses the same. */
+  #fieldSelector: string | undefined;
+  #isSelectorRefused = false;
+  #hasSynced = false;
+  #lastActivityMs = Number.NEGATIVE_INFINITY;
+  #lastError: unknown;
+
+  constructor(deps: ReflectorDeps, options: ReflectorOptions<T>) {
+    this.#deps = deps;
+    this.#log = deps.log.child({ resource: options.resource.plural });
+    this.#options = options;
+    this.#store = new Store(options.indexes);
+  }
+
+  get store(): StoreReader<T> {
+    return this.#store;
+  }
+
+  /** When the server last gave a sign of life, on the monotonic clock; -Infinity for never. */
+  get lastActivityMs(): number {
+    return this.#lastActivityMs;
+  }
+
+  /** Why the store may be out of date; undefined while all is well. */
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  /** The store has been filled once. */
+  hasSynced(): boolean {
+    return this.#hasSynced;
+  }
+
+  /** Waits for the store to be filled; rejects with the signal's reason. */
+  async synced(signal?: AbortSignal): Promise<void> {
+    await abortable(this.#firstSync.promise, signal);
+  }
+
+  /**
+   * Calls back on every change from now on, and first with what is there already, as additions. Changes come in order,
+   * and the store holds them by then. Returns how to end it.
+   */
+  subscribe(handler: ChangeHandler<T>): () => void {
+    this.#handlers.add(handler);
+    for (const current of this.#store.list()) this.#notify(handler, { type: 'added', current });
+    return () => this.#handlers.delete(handler);
+  }
+
+  /** Runs until the signal aborts; never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#deps;
+    let failures = 0;
+    while (!signal.aborted) {
+      const startMs = clock.monotonicMs();
+      try {
+        if (this.#watchFrom === undefined) await this.#list(signal);
+        await this.#watch(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        failures = clock.monotonicMs() - startMs < BACKOFF_RESET_MS ? failures + 1 : 1;
+        const pauseMs = backoffMs(failures, BACKOFF, random);
+        this.#onFailure(error, { failures, pauseMs });
+        await clock.sleep(pauseMs, { signal }).catch(() => {}); // Aborted: the loop ends.
+      }
+    }
+  }
+
+  #onFailure(error: unknown, fields: { failures: number; pauseMs: number }): void {
+    this.#lastError = error;
+    if (isExpired(error) || isResourceVersionTooLarge(error)) {
+      this.#watchFrom = undefined;
+      this.#listFrom = '';
+      this.#log.info({ ...errorFields(error), ...fields }, 'Place in the watch is lost, listing anew');
+      return;
+    }
+    // Not from the client: an object that is not one. Only a new list can tell what it was.
+    if (!(error instanceof KubernetesError)) this.#watchFrom = undefined;
+    this.#log.warn({ ...errorFields(error), ...fields }, 'List or watch failed, trying again');
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { fieldSelector, accept } = this.#options;
+    const seen = new Set<string>();
+    this.#fieldSelector = fieldSelector;
+    let version: string;
+    try {
+      version = await this.#listPages(seen, signal);
+    } catch (error) {
+      if (!isBadRequest(error) || fieldSelector === undefined || accept === undefined) throw error;
+      if (!this.#isSelectorRefused) {
+        this.#isSelectorRefused = true;
+        this.#log.warn({ fieldSelector }, 'The server does not know the field selector, fetching everything');
+      }
+      this.#fieldSelector = undefined;
+      version = await this.#listPages(seen, signal);
+    }
+    for (const object of this.#store.list()) {
+      const key = keyOf(object);
+      if (!seen.has(key)) this.#publish(this.#store.remove(key));
+    }
+    this.#advanceTo(version);
+    this.#onContact();
+    if (this.#hasSynced) return;
+    this.#hasSynced = true;
+    this.#firstSync.resolve();
+    this.#log.info({ objects: this.#store.size }, 'Store is filled');
+  }
+
+  /** Puts every object into the store and its key into `seen`; returns the version that was listed. */
+  async #listPages(seen: Set<string>, signal: AbortSignal): Promise<string> {
+    const { client } = this.#deps;
+    const { resource, namespace } = this.#options;
+    const common = { namespace, fieldSelector: this.#fieldSelector, signal };
+    const onObject = (object: T): void => {
+      if (this.#put(object)) seen.add(keyOf(object));
+    };
+    seen.clear();
+    // With a version other than 0, a limit would mean "exactly that version", which may be gone already.
+    const isAnyVersion = this.#listFrom === '' || this.#listFrom === '0';
+    const first = {
+      ...common,
+      resourceVersion: this.#listFrom === '' ? undefined : this.#listFrom,
+      limit: isAnyVersion ? PAGE_SIZE : undefined,
+    };
+    let page = await client.listEach<T>(resource, first, onObject);
+    while (page.continue !== undefined) {
+      try {
+        page = await client.listEach<T>(resource, { ...common, limit: PAGE_SIZE, continue: page.continue }, onObject);
+      } catch (error) {
+        if (!isExpired(error)) throw error;
+        seen.clear(); // The snapshot behind the pages is gone: all in one piece.
+        page = await client.listEach<T>(resource, common, onObject);
+      }
+    }
+    return page.resourceVersion;
+  }
+
+  /** Returns when the server ended the watch in good order, or when we gave it up: in both cases it can be resumed. */
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { client, clock, random } = this.#deps;
+    const { resource, namespace } = this.#options;
+    const timeoutSeconds = Math.floor(MIN_WATCH_SECONDS * (1 + random()));
+    const startMs = clock.monotonicMs();
+    const deadline = new WatchDeadline(clock, signal, timeoutSeconds * 1000 + WATCH_GRACE_MS);
+    let events = 0;
+    try {
+      const watch = client.watch<T>(resource, {
+        namespace,
+        fieldSelector: this.#fieldSelector,
+        resourceVersion: this.#watchFrom ?? '',
+        timeoutSeconds,
+        signal: deadline.signal,
+        onOpen: () => this.#onContact(),
+      });
+      for await (const event of watch) {
+        events++;
+        deadline.onSignOfLife();
+        this.#onContact();
+        this.#onEvent(event);
+      }
+    } catch (error) {
+      if (!deadline.hasPassed) throw error;
+      this.#log.debug({}, 'Watch is silent or late, resuming it');
+      return;
+    } finally {
+      deadline.end();
+    }
+    this.#onContact();
+    if (events === 0 && clock.monotonicMs() - startMs < SHORT_WATCH_MS) {
+      throw new KubernetesError(
+        'KUBERNETES_MALFORMED',
+        `Cannot watch ${resource.plural}: the watch ended at once, without an event`,
+      );
+    }
+  }
+
+  #onEvent({ type, object }: WatchEvent<T>): void {
+    switch (type) {
+      case 'ADDED':
+      case 'MODIFIED':
+        if (!this.#put(object)) this.#publish(this.#store.remove(keyOf(object))); // It has left our selection.
+        break;
+      case 'DELETED':
+        this.#publish(this.#store.remove(keyOf(object)));
+        break;
+      case 'BOOKMARK':
+        break;
+      default:
+        this.#log.warn({ type: type satisfies never }, 'Unknown kind of watch event');
+    }
+    this.#advanceTo(object.metadata.resourceVersion);
+  }
+
+  /** Stores the object if it is one of ours; an object that we cannot deal with is not. */
+  #put(object: T): boolean {
+    const { accept, prune = removeManagedFields } = this.#options;
+    try {
+      if (accept !== undefined && !accept(object)) return false;
+      const previous = this.#store.get(keyOf(object))?.metadata;
+      const { uid, resourceVersion } = object.metadata;
+      const isKnown = previous?.uid === uid && previous.resourceVersion === resourceVersion;
+      if (!isKnown) this.#publish(this.#store.put(prune(object)));
+      return true;
+    } catch (error) {
+      this.#log.error({ ...errorFields(error), object: keyOf(object) }, 'Cannot store object, leaving it out');
+      return false;
+    }
+  }
+
+  #publish(changes: readonly Change<T>[]): void {
+    for (const change of changes) {
+      for (const handler of this.#handlers) this.#notify(handler, change);
+    }
+  }
+
+  #notify(handler: ChangeHandler<T>, change: Change<T>): void {
+    try {
+      handler(change);
+    } catch (error) {
+      const object = keyOf(change.type === 'deleted' ? change.previous : change.current);
+      this.#log.error({ ...errorFields(error), object }, 'Handler of a change failed');
+    }
+  }
+
+  #advanceTo(version: string): void {
+    this.#watchFrom = version;
+    this.#listFrom = version;
+  }
+
+  #onContact(): void {
+    this.#lastActivityMs = this.#deps.clock.monotonicMs();
+    this.#lastError = undefined;
+  }
+}
+
+/** Aborts a watch that has been silent, or has lasted, for too long; and with the parent's signal. */
+class WatchDeadline {
+  hasPassed = false;
+  readonly #clock: Clock;
+  readonly #controller = new AbortController();
+  readonly #unlink: () => void;
+  readonly #endMs: number;
+  #lastSignMs: number;
+  #cancel: () => void = () => {};
+
+  constructor(clock: Clock, parent: AbortSignal, durationMs: number) {
+    this.#clock = clock;
+    this.#unlink = onAbort(parent, (reason) => this.#controller.abort(reason));
+    this.#lastSignMs = clock.monotonicMs();
+    this.#endMs = this.#lastSignMs + durationMs;
+    this.#arm();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  onSignOfLife(): void {
+    this.#lastSignMs = this.#clock.monotonicMs();
+  }
+
+  end(): void {
+    this.#cancel();
+    this.#unlink();
+  }
+
+  /** One timer for both limits: it looks again when the nearer one would be reached. */
+  #arm(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const limitMs = Math.min(this.#endMs, this.#lastSignMs + MAX_SILENCE_MS);
+    if (nowMs < limitMs) {
+      this.#cancel = this.#clock.schedule(limitMs - nowMs, () => this.#arm());
+      return;
+    }
+    this.hasPassed = true;
+    this.#controller.abort(new Error('The watch is silent or late'));
+  }
+}
+
+function removeManagedFields<T extends KubernetesObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
+  return { ...object, metadata };
+}

@@ -1,0 +1,61 @@
+/** Objects for tests. Each starts bare; a case adds only what it is about. */
+import type { CertificateRequest, Condition, Issuer } from '../../src/api/index.ts';
+
+/** A CertificateRequest of an Issuer of ours, without any condition. */
+export function certificateRequest(
+  overrides: {
+    readonly metadata?: Partial<CertificateRequest['metadata']>;
+    readonly spec?: Partial<CertificateRequest['spec']>;
+    readonly status?: CertificateRequest['status'];
+    readonly conditions?: readonly Condition[];
+  } = {},
+): CertificateRequest {
+  const conditions = overrides.conditions === undefined ? {} : { status: { conditions: overrides.conditions } };
+  const status = overrides.status === undefined ? conditions : { status: overrides.status };
+  return {
+    metadata: {
+      name: 'request',
+      namespace: 'team',
+      uid: 'uid-request',
+      resourceVersion: '1',
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      ...overrides.metadata,
+    },
+    spec: {
+      request: '',
+      issuerRef: { group: 'cfssl-issuer.wikimedia.org', kind: 'Issuer', name: 'ca' },
+      ...overrides.spec,
+    },
+    ...status,
+  };
+}
+
+/** An Issuer of generation 1, without a status. */
+export function issuer(
+  overrides: {
+    readonly metadata?: Partial<Issuer['metadata']>;
+    readonly spec?: unknown;
+    readonly conditions?: readonly Condition[];
+  } = {},
+): Issuer {
+  return {
+    metadata: {
+      name: 'ca',
+      namespace: 'team',
+      uid: 'uid-issuer',
+      resourceVersion: '1',
+      generation: 1,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      ...overrides.metadata,
+    },
+    spec: overrides.spec ?? { url: 'https://ca.example', authSecretName: 'ca-key', label: 'main' },
+    ...(overrides.conditions === undefined ? {} : { status: { conditions: overrides.conditions } }),
+  };
+}
+
+export const APPROVED: Condition = { type: 'Approved', status: 'True', reason: 'cert-manager.io' };
+export const DENIED: Condition = { type: 'Denied', status: 'True', reason: 'policy' };
+
+export function ready(overrides: Partial<Condition> = {}): Condition {
+  return { type: 'Ready', status: 'True', reason: 'Checked', observedGeneration: 1, ...overrides };
+}
