@@ -6,6 +6,7 @@ import { X509Certificate } from 'node:crypto';
 
 import { classifyError, classifyStatus, classifyText, isForwarded, type Verdict } from './classification.ts';
 import { CFSSL_ERRORS, CfsslError, printable, quoted } from './errors.ts';
+import type { Call } from './requests.ts';
 import type { CfsslMessage } from './wire.ts';
 
 /** As undici gives them: lower-case names. */
@@ -37,8 +38,7 @@ export interface ProbeResult {
 }
 
 interface Answer {
-  /** What was asked: only `sign` can have issued something. */
-  readonly call: 'sign' | 'info' | 'probe';
+  readonly call: Call;
   readonly status: number;
   readonly headers: AnswerHeaders;
   readonly body: string;

@@ -63,7 +63,7 @@ const ERROR_ROWS: readonly ErrorRow[] = [
   // Both servers' `info` and `cfssl serve`: copies of the HTTP status.
   { codes: [400, 400], message: 'bad label', code: 'CFSSL_UNKNOWN_LABEL' },
   { codes: [400, 400], message: 'invalid token', code: 'CFSSL_INVALID_TOKEN' },
-  { codes: [400, 400], message: /^missing parameter /, code: 'CFSSL_EMPTY_CSR' },
+  { codes: [400, 400], message: "missing parameter 'certificate_request'", code: 'CFSSL_EMPTY_CSR' },
   { codes: [400, 400], message: 'authentication required', code: 'CFSSL_AUTH_MISMATCH' },
   { codes: [400, 400], message: 'no authentication provider', code: 'CFSSL_AUTH_MISMATCH' },
   { codes: [400, 400], message: UNREADABLE, code: 'CFSSL_UNREADABLE_REQUEST' },

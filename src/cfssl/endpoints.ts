@@ -17,6 +17,8 @@ export interface Endpoint {
  * @throws CfsslError `CFSSL_INVALID_URL`; the message shows the offending part, never what may be a password
  */
 export function parseEndpoints(text: string): Endpoint[] {
+  // Over the whole text: a password may hold commas, slashes and question marks, and must not be cut into entries and shown.
+  if (text.includes('@')) throw invalidUrl(`there is user information before ${quote(text)}`);
   const endpoints = new Map<string, Endpoint>();
   for (const entry of text.split(',')) {
     const trimmed = entry.trim();
@@ -33,25 +35,19 @@ function parseEndpoint(text: string): Endpoint {
   if (scheme !== undefined && !/^https?$/i.test(scheme)) {
     throw invalidUrl(`the scheme is ${quote(scheme)}, not http or https`);
   }
-  const absolute = scheme === undefined ? `http://${text}` : text;
-  refuseParts(absolute);
-  if (/[\s\\]/.test(text) || /^https?:(?!\/\/|\d)/i.test(text) || !URL.canParse(absolute)) {
-    throw invalidUrl(`${quote(text)} is not a URL`);
+  // In the text, since the parsed URL forgets a query or fragment that is empty.
+  const extra = /[?#]/.exec(text);
+  if (extra !== null) {
+    const kind = extra[0] === '?' ? 'query' : 'fragment';
+    throw invalidUrl(`it has the ${kind} ${quote(text.slice(extra.index))}`);
   }
+  const absolute = scheme === undefined ? `http://${text}` : text;
+  // The platform's parser mends what it can: "https:/host", "https:///host", backslashes, blanks.
+  const isMended = /[\s\\]/.test(text) || /^https?:(?!\/\/|\d)/i.test(text) || !/^https?:\/\/[^/]/i.test(absolute);
+  if (isMended || !URL.canParse(absolute)) throw invalidUrl(`${quote(text)} is not a URL`);
   const { origin, pathname } = new URL(absolute);
   const path = pathname.replace(/\/+$/, '');
   return { url: `${origin}${path}`, origin, path };
-}
-
-/** By the text, not by the parsed URL: that forgets an empty query, and a slash in a password makes a host of the user. */
-function refuseParts(url: string): void {
-  const rest = url.replace(/^https?:\/\//i, '');
-  if (rest.includes('@')) throw invalidUrl(`${quote(rest)} holds user information before "@"`);
-  const extra = /[?#]/.exec(rest);
-  if (extra !== null) {
-    const kind = extra[0] === '?' ? 'query' : 'fragment';
-    throw invalidUrl(`it has the ${kind} ${quote(rest.slice(extra.index))}`);
-  }
 }
 
 /** What may be shown of a URL: nothing before an "@", no values of parameters. */

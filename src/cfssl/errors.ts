@@ -43,7 +43,7 @@ export const CFSSL_ERRORS = {
   CFSSL_SERIAL_REQUIRED: 'the profile wants serial numbers from the client, which are never sent',
   CFSSL_POLICY_BROKEN: 'the profile or the policy of the server is unknown or broken',
   CFSSL_BUNDLE_FAILED: 'the certificate was issued but the server could not bundle it',
-  CFSSL_PROXY_KEY: "the key that the CFSSL proxy uses towards its own server is refused",
+  CFSSL_PROXY_KEY: 'the key that the CFSSL proxy uses towards its own server is refused',
   CFSSL_PROXY_SETUP: "the CFSSL proxy's remote is not set up",
 
   // Refusals: the request.
@@ -73,7 +73,6 @@ export interface EndpointFailure {
   readonly code: CfsslErrorCode;
   /** One line, nothing volatile. */
   readonly reason: string;
-  readonly maybeProcessed: boolean;
 }
 
 export interface CfsslErrorDetails {

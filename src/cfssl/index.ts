@@ -13,13 +13,13 @@ export {
   type CfsslClientConfig,
   type CfsslClientDeps,
   createCfsslClient,
-  type EndpointState,
   type InfoAnswer,
   type KeyName,
   type ProbeAnswer,
   type SignAnswer,
   type SignOptions,
 } from './client.ts';
+export type { EndpointState } from './endpoint-health.ts';
 export { type Endpoint, parseEndpoints } from './endpoints.ts';
 export {
   CFSSL_ERRORS,
@@ -31,8 +31,8 @@ export {
   isCfsslError,
 } from './errors.ts';
 export type { SignRequest, Target } from './requests.ts';
+export type { TlsConfig } from './tls-context.ts';
 export { AuthKey, createToken, parseAuthKey } from './token.ts';
-export type { TlsConfig } from './transport.ts';
 export {
   API_PREFIX,
   type AuthenticatedRequest,

@@ -4,6 +4,9 @@ import { formatTime } from '../platform/index.ts';
 import { type AuthKey, createToken } from './token.ts';
 import type { AuthenticatedRequest, InfoRequestJson, SignRequestJson } from './wire.ts';
 
+/** What is asked of a server. `probe` goes where `sign` goes, and only `sign` can have issued something. */
+export type Call = 'sign' | 'probe' | 'info';
+
 /** Which signer of the server, and by which of its profiles. */
 export interface Target {
   readonly label: string;
@@ -30,12 +33,11 @@ const SUBJECT_ALT_NAME = '2.5.29.17';
  * Never `hosts` (an empty list removes every SAN), `subject`, `serial` or `ReturnPrecert`: the CSR decides, and the answer
  * is checked against it.
  */
-export function buildSignRequest(target: Target, request: SignRequest): Buffer {
+export function buildSignRequest({ label, profile }: Target, request: Omit<SignRequest, 'profile'>): Buffer {
   const { csrPem, notBeforeMs, notAfterMs, sanExtension, bundle } = request;
-  const profile = request.profile ?? target.profile;
   return serialise({
     certificate_request: csrPem,
-    label: target.label,
+    label,
     ...(profile ? { profile } : {}),
     ...(bundle ? { bundle } : {}),
     ...(notBeforeMs === undefined ? {} : { NotBefore: formatTime(notBeforeMs) }),

@@ -38,10 +38,10 @@ export interface ParsedFlags<T extends readonly Flag[]> {
 }
 
 /** Go's spellings of a boolean (`strconv.ParseBool`). */
-const BOOLEANS: Readonly<Record<string, boolean>> = {
-  ...{ 1: true, t: true, T: true, true: true, TRUE: true, True: true },
-  ...{ 0: false, f: false, F: false, false: false, FALSE: false, False: false },
-};
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ...['1', 't', 'T', 'true', 'TRUE', 'True'].map((text) => [text, true] as const),
+  ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((text) => [text, false] as const),
+]);
 
 /** @throws ConfigError naming the flag, the value and what is wanted. */
 export function parseFlags<const T extends readonly Flag[]>(table: T, words: readonly string[]): ParsedFlags<T> {
@@ -71,7 +71,7 @@ export function parseFlags<const T extends readonly Flag[]>(table: T, words: rea
 function parseValue(flag: Flag, text: string): string | number | boolean {
   switch (flag.type) {
     case 'boolean': {
-      const value = Object.hasOwn(BOOLEANS, text) ? BOOLEANS[text] : undefined;
+      const value = BOOLEANS.get(text);
       if (value === undefined) throw new ConfigError(`Flag --${flag.name} wants true or false, not "${text}"`);
       return value;
     }

@@ -109,7 +109,9 @@ function parseKey(secret: ObjectReference, field: string, bytes: Uint8Array): Au
 function readTrust(spec: IssuerSpec, namespace: string, lookup: Lookup): string | undefined {
   const source = spec.tls?.ca;
   if (source === undefined) return undefined;
-  return readCertificates(source, 'spec.tls.ca', namespace, lookup).map(({ pem }) => pem).join('');
+  return readCertificates(source, 'spec.tls.ca', namespace, lookup)
+    .map(({ pem }) => pem)
+    .join('');
 }
 
 function readChain(spec: IssuerSpec, namespace: string, lookup: Lookup): readonly Certificate[] {

@@ -72,7 +72,7 @@ function remedyOf(code: CfsslErrorCode, { secret, label, profile }: ProblemConte
     case 'CFSSL_CT_LOG':
     case 'CFSSL_DATABASE':
     case 'CFSSL_SERVER_ERROR':
-      return ['TemporaryFailure', "see the log of the CFSSL server; it is asked again in a few seconds"];
+      return ['TemporaryFailure', 'see the log of the CFSSL server; it is asked again in a few seconds'];
     case 'CFSSL_SIGNER_BROKEN':
     case 'CFSSL_SERVER_CERTIFICATES':
     case 'CFSSL_SERVER_KEY':
@@ -91,7 +91,7 @@ function remedyOf(code: CfsslErrorCode, { secret, label, profile }: ProblemConte
     case 'CFSSL_NAMES_NOT_ALLOWED':
     case 'CFSSL_LINT':
     case 'CFSSL_UNKNOWN_REFUSAL':
-      return ['ServerMisconfigured', "see the log and the configuration of the CFSSL server"];
+      return ['ServerMisconfigured', 'see the log and the configuration of the CFSSL server'];
     default:
       return code satisfies never;
   }

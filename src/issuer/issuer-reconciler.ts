@@ -3,7 +3,7 @@
  * names changes, when a signing raised a doubt, and from time to time; while it is not ready, after 1, 2, then every
  * 5 seconds. Its waiting requests are woken the moment it can sign.
  */
-import { CLUSTER_ISSUERS, type Issuer, ISSUERS } from '../api/index.ts';
+import { CLUSTER_ISSUERS, ISSUERS, type Issuer } from '../api/index.ts';
 import type { EventRecorder, KubernetesClient, ReconcileResult } from '../kubernetes/index.ts';
 import { isNotFound } from '../kubernetes/index.ts';
 import { FIELD_MANAGER } from './field-manager.ts';

@@ -5,12 +5,19 @@
  * Invariant: `readyFor()` gives an issuer only while its last check passed on the configuration it would sign with.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Issuer, IssuerStatus } from '../api/index.ts';
-import { CfsslError, type CfsslClient, createCfsslClient } from '../cfssl/index.ts';
+import type { ConfigMap, Issuer, IssuerStatus, Secret } from '../api/index.ts';
+import { type CfsslClient, CfsslError, createCfsslClient } from '../cfssl/index.ts';
 import type { NamedObjectHandle, NamedObjectWatches } from '../kubernetes/index.ts';
 import { type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
 import { type Certificate, parseCertificates } from '../x509/index.ts';
-import { buildConfiguration, type IssuerConfiguration, type ObjectReference, type ObjectState, parseSpec, referencesOf } from './configuration.ts';
+import {
+  buildConfiguration,
+  type IssuerConfiguration,
+  type ObjectReference,
+  type ObjectState,
+  parseSpec,
+  referencesOf,
+} from './configuration.ts';
 import { IssuerProblem, problemOf } from './issuer-problem.ts';
 import type { IssuerId } from './issuer-reference.ts';
 
@@ -42,7 +49,7 @@ export class IssuerSession {
   readonly #namespace: string;
   /** Called when a watched object changed. */
   readonly #onChange: () => void;
-  readonly #handles = new Map<string, NamedObjectHandle>();
+  readonly #handles = new Map<string, NamedObjectHandle<Secret | ConfigMap>>();
 
   #fingerprint: Fingerprint = [];
   #ready: ReadyIssuer | undefined;
@@ -127,7 +134,11 @@ export class IssuerSession {
     const references = referencesOf(spec, this.#namespace);
     await this.#watch(references, signal);
     const configuration = buildConfiguration(spec, this.#namespace, (reference) => this.#lookup(reference));
-    const fingerprint = [issuer.metadata.uid, issuer.metadata.generation, ...references.map((at) => this.#versionOf(at))];
+    const fingerprint = [
+      issuer.metadata.uid,
+      issuer.metadata.generation,
+      ...references.map((at) => this.#versionOf(at)),
+    ];
     if (this.#client !== undefined && isDeepStrictEqual(fingerprint, this.#fingerprint)) return this.#client;
 
     // Calls under way on the old client may end; the new one need not wait for them.

@@ -1,11 +1,11 @@
 /** The issuers of both kinds, as the stores have them, by their common id. */
 import type { Issuer } from '../api/index.ts';
-import type { Store } from '../kubernetes/index.ts';
+import type { StoreReader } from '../kubernetes/index.ts';
 import { type IssuerTarget, parseIssuerId } from './issuer-reference.ts';
 
 export interface IssuerStores {
-  readonly issuers: Store<Issuer>;
-  readonly clusterIssuers: Store<Issuer>;
+  readonly issuers: StoreReader<Issuer>;
+  readonly clusterIssuers: StoreReader<Issuer>;
 }
 
 export function findIssuer(stores: IssuerStores, target: IssuerTarget | string): Issuer | undefined {

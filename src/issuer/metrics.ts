@@ -1,8 +1,9 @@
 /** What operators graph and alert on about issuing; the runtime's own metrics are in `kubernetes/`. */
+
+import type { IssuerStatus } from '../api/index.ts';
 import { Counter, Gauge, Histogram, parseTime, type Registry } from '../platform/index.ts';
 import type { IssuerProblem } from './issuer-problem.ts';
 import type { IssuerTarget } from './issuer-reference.ts';
-import type { IssuerStatus } from '../api/index.ts';
 
 /** How a signing attempt ended. */
 export type SignResultLabel = 'issued' | 'request_refused' | 'issuer_failed' | 'temporary_failure' | 'mismatch';

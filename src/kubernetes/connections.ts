@@ -31,6 +31,7 @@ export class Connections {
   #checkedAtMs = Number.NEGATIVE_INFINITY;
   /** One check at a time, whoever waits for it. */
   #check: Promise<Agent> | undefined;
+  #isClosed = false;
 
   constructor({ clock, log }: { readonly clock: Clock; readonly log: Logger }, config: ClusterConfig) {
     this.#clock = clock;
@@ -40,6 +41,7 @@ export class Connections {
 
   /** The Agent to send with, for this client certificate (a plugin's; the configuration's own when undefined). */
   async agent(certificate: Credential['clientCertificate']): Promise<Agent> {
+    if (this.#isClosed) throw new KubernetesError('KUBERNETES_CONNECTION', 'Cannot connect: the client is closed');
     const isChecked = this.#clock.monotonicMs() - this.#checkedAtMs < RECHECK_MS;
     if (this.#agent !== undefined && isChecked && certificate === this.#certificate) return this.#agent;
     this.#check ??= this.#recheck(certificate).finally(() => {
@@ -55,6 +57,7 @@ export class Connections {
 
   async close(): Promise<void> {
     const agent = this.#agent;
+    this.#isClosed = true;
     this.#agent = undefined;
     await agent?.destroy();
   }

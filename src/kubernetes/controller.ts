@@ -11,7 +11,6 @@ import type { WorkQueue } from './work-queue.ts';
 export type ReconcileResult = undefined | { readonly requeueAfterMs: number };
 
 /** Brings the object of that key closer to what is wanted. Must heed the signal. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a reconcile without a return statement is one that is done
 export type Reconcile = (key: string, signal: AbortSignal) => Promise<ReconcileResult | void>;
 
 export interface ControllerDeps {

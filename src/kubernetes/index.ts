@@ -1,12 +1,15 @@
 /** A small controller runtime: what it takes to watch objects, work on them and write them, by client-go's rules. */
 export {
   type CallOptions,
+  type ClientDeps,
   createKubernetesClient,
   type KubernetesClient,
   type KubernetesClientOptions,
+  type List,
   type ListOptions,
   type ListResult,
   type NameOptions,
+  type ObjectHandler,
   type StatusPatch,
   type WatchEvent,
   type WatchOptions,
@@ -36,6 +39,21 @@ export {
   KubernetesError,
   type KubernetesErrorCode,
 } from './errors.ts';
+export {
+  EVENTS,
+  type EventRecord,
+  EventRecorder,
+  type EventRecorderDeps,
+  type EventRecorderOptions,
+} from './events.ts';
+export {
+  LEASES,
+  LeaderElector,
+  type LeaderElectorDeps,
+  type LeaderElectorOptions,
+  type Lease,
+} from './leader-election.ts';
+export { type NamedObjectHandle, type NamedObjectState, NamedObjectWatches } from './named-object-watches.ts';
 export {
   type ChangeHandler,
   type ListWatcher,

@@ -8,6 +8,7 @@
  */
 import { KubernetesError } from './errors.ts';
 
+const SPACE = 0x20;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const OPEN_BRACKET = 0x5b;
@@ -44,17 +45,22 @@ export class ListDecoder {
 
   push(chunk: Buffer): void {
     /** Where the stretch that we keep begins in this chunk; -1 between items. */
-    let start = this.#isInItems && this.#depth === 2 ? -1 : 0;
+    let start = this.#isBetweenItems() ? -1 : 0;
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i];
       if (this.#isInString) {
-        if (this.#isEscaped) this.#isEscaped = false;
-        else if (byte === BACKSLASH) this.#isEscaped = true;
-        else if (byte === QUOTE) this.#isInString = false;
+        i = this.#skipString(chunk, i);
+      } else if (this.#isBetweenItems()) {
+        if (byte === OPEN_BRACE || byte === CLOSE_BRACKET) {
+          start = i; // of an item, or of the rest of the envelope
+          this.#depth += byte === OPEN_BRACE ? 1 : -1;
+          this.#isInItems = byte === OPEN_BRACE;
+        } else if (byte !== COMMA && byte !== undefined && byte > SPACE) {
+          throw this.#malformed('an item is not an object');
+        }
       } else if (byte === QUOTE) {
         this.#isInString = true;
       } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        if (this.#isInItems && this.#depth === 2) start = i;
         this.#depth++;
         if (byte === OPEN_BRACKET && this.#depth === 2 && this.#isAtItems(chunk.subarray(start, i))) {
           this.#keep(chunk.subarray(start, i + 1));
@@ -64,16 +70,11 @@ export class ListDecoder {
         }
       } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
         this.#depth--;
-        if (this.#isInItems && this.#depth === 2) {
+        if (this.#isBetweenItems()) {
           this.#keep(chunk.subarray(start, i + 1));
           this.#onItem(this.#take());
           start = -1;
-        } else if (this.#isInItems && this.#depth === 1) {
-          this.#isInItems = false;
-          start = i;
         }
-      } else if (this.#isInItems && this.#depth === 2 && byte !== COMMA && byte !== undefined && byte > 0x20) {
-        throw this.#malformed('an item is not an object');
       }
     }
     if (start >= 0) this.#keep(chunk.subarray(start));
@@ -87,6 +88,29 @@ export class ListDecoder {
     } catch (cause) {
       throw this.#malformed(this.#depth > 0 ? 'the list ends too early' : 'it is not JSON', cause);
     }
+  }
+
+  /** The index of the string's last byte in this chunk, from one that is inside it. Most of a list is long strings. */
+  #skipString(chunk: Buffer, from: number): number {
+    let isEscaped = this.#isEscaped;
+    for (let i = from; i < chunk.length; i++) {
+      const byte = chunk[i];
+      if (isEscaped) {
+        isEscaped = false;
+      } else if (byte === QUOTE) {
+        this.#isInString = false;
+        this.#isEscaped = false;
+        return i;
+      } else if (byte === BACKSLASH) {
+        isEscaped = true;
+      }
+    }
+    this.#isEscaped = isEscaped;
+    return chunk.length;
+  }
+
+  #isBetweenItems(): boolean {
+    return this.#isInItems && this.#depth === 2;
   }
 
   /** The array that opens here is the envelope's `items`. */

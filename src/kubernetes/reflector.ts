@@ -36,6 +36,10 @@ export interface ReflectorOptions<T extends KubernetesObject> {
   /** Cuts an object down before it is stored. Default: removes `metadata.managedFields`. */
   readonly prune?: (object: T) => T;
   readonly indexes?: Readonly<Record<string, IndexFunction<T>>>;
+  /** The store holds what the server listed. */
+  readonly onListed?: () => void;
+  /** A list or watch failed, and will be tried again. */
+  readonly onFailure?: (error: unknown) => void;
 }
 
 export type ChangeHandler<T> = (change: Change<T>) => void;
@@ -119,6 +123,7 @@ export class Reflector<T extends KubernetesObject> {
       try {
         if (this.#watchFrom === undefined) await this.#list(signal);
         await this.#watch(signal);
+        failures = 0;
       } catch (error) {
         if (signal.aborted) return;
         failures = clock.monotonicMs() - startMs < BACKOFF_RESET_MS ? failures + 1 : 1;
@@ -131,6 +136,7 @@ export class Reflector<T extends KubernetesObject> {
 
   #onFailure(error: unknown, fields: { failures: number; pauseMs: number }): void {
     this.#lastError = error;
+    this.#options.onFailure?.(error);
     if (isExpired(error) || isResourceVersionTooLarge(error)) {
       this.#watchFrom = undefined;
       this.#listFrom = '';
@@ -164,10 +170,12 @@ export class Reflector<T extends KubernetesObject> {
     }
     this.#advanceTo(version);
     this.#onContact();
-    if (this.#hasSynced) return;
-    this.#hasSynced = true;
-    this.#firstSync.resolve();
-    this.#log.info({ objects: this.#store.size }, 'Store is filled');
+    if (!this.#hasSynced) {
+      this.#hasSynced = true;
+      this.#firstSync.resolve();
+      this.#log.info({ objects: this.#store.size }, 'Store is filled');
+    }
+    this.#options.onListed?.();
   }
 
   /** Puts every object into the store and its key into `seen`; returns the version that was listed. */

@@ -25,9 +25,11 @@ export class WorkQueueMetrics {
     const retries = 'Total number of retries handled by workqueue';
     this.#retries = sharedCounter(registry, 'workqueue_retries_total', retries, labels).labels(name);
     const queued = 'How long in seconds an item stays in workqueue before being requested';
-    this.#queueDuration = sharedHistogram(registry, 'workqueue_queue_duration_seconds', queued, histogram).labels(name);
+    const queueDuration = sharedHistogram(registry, 'workqueue_queue_duration_seconds', queued, histogram);
+    this.#queueDuration = queueDuration.labels(name);
     const worked = 'How long in seconds processing an item from workqueue takes.';
-    this.#workDuration = sharedHistogram(registry, 'workqueue_work_duration_seconds', worked, histogram).labels(name);
+    const workDuration = sharedHistogram(registry, 'workqueue_work_duration_seconds', worked, histogram);
+    this.#workDuration = workDuration.labels(name);
     const unfinished = MeasuredGauge.shared(
       registry,
       'workqueue_unfinished_work_seconds',
@@ -40,6 +42,10 @@ export class WorkQueueMetrics {
       'How many seconds has the longest running processor for workqueue been running.',
       labels,
     );
+    // All series from the start, so that a rate over them misses nothing.
+    for (const counter of [this.#adds, this.#retries]) counter.inc(0);
+    for (const durations of [queueDuration, workDuration]) durations.zero({ name });
+    this.#depth.set(0);
     unfinished.measure(() =>
       unfinished.set(
         { name },

@@ -1,7 +1,8 @@
 /** X.509 certificates (RFC 5280): the fields that we judge by, and who issued whom. */
 import { hash, X509Certificate } from 'node:crypto';
-import { contextTag, type DerReader, equalBytes, openSequence, TAG, toHex } from './der.ts';
-import { X509Error } from './errors.ts';
+import { equalBytes, toHex } from './bytes.ts';
+import { contextTag, type DerReader, openSequence, TAG } from './der.ts';
+import { printable, X509Error } from './errors.ts';
 import { NO_EXTENSIONS, parseExtensions } from './extensions.ts';
 import type { SubjectAltName } from './general-names.ts';
 import { formatName, type NameAttribute, parseName } from './name.ts';
@@ -70,14 +71,14 @@ export function parseCertificateDer(der: Uint8Array): Certificate {
   if (!equalBytes(signed.readElement('the inner signature algorithm').encoded, algorithm.encoded)) {
     throw signed.error('X509_CONTENT', 'the two signature algorithms differ');
   }
-  const issuer = signed.readElement('the issuer');
+  const issuer = signed.enterEncoded(TAG.sequence, 'the issuer');
   const validity = signed.enter(TAG.sequence, 'the validity');
   const notBeforeMs = readTime(validity, 'notBefore');
   const notAfterMs = readTime(validity, 'notAfter');
   validity.end('the validity');
-  const subject = signed.readElement('the subject');
-  const spki = signed.readElement('the public key');
-  const name = parseName(openSequence(subject.encoded, 'certificate', 'the subject'));
+  const subject = signed.enterEncoded(TAG.sequence, 'the subject');
+  const name = parseName(subject.inside);
+  const spki = signed.enterEncoded(TAG.sequence, 'the public key');
   const fields = {
     pem: encodePem('CERTIFICATE', der),
     der,
@@ -85,7 +86,7 @@ export function parseCertificateDer(der: Uint8Array): Certificate {
     serialHex,
     sha256Hex: hash('sha256', der, 'hex'),
     subject: name.flat(),
-    subjectText: formatName(name),
+    subjectText: printable(formatName(name), 200),
     subjectDer: subject.encoded,
     issuerDer: issuer.encoded,
     notBeforeMs,

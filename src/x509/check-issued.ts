@@ -5,9 +5,9 @@
  * Messages hold nothing that changes from one try to the next (serials, the times of this certificate), since they end
  * up in conditions.
  */
+import { equalBytes } from './bytes.ts';
 import { type Certificate, isIssuedBy } from './certificate.ts';
 import type { CertificateSigningRequest } from './csr.ts';
-import { equalBytes } from './der.ts';
 import { printable } from './errors.ts';
 import { describeName, nameKey, type SubjectAltName } from './general-names.ts';
 import type { NameAttribute } from './name.ts';
@@ -173,8 +173,8 @@ function attributeTexts(attributes: readonly NameAttribute[]): string[] {
 function compareUsages(certificate: Certificate, usages: readonly string[]): Difference<WarningCode>[] {
   const asked = new Set(usages.map(usageKey));
   const issued = new Set<string>([...certificate.keyUsages, ...certificate.extendedKeyUsages]);
-  const missing = [...asked.difference(issued)];
-  const extra = [...issued.difference(asked)];
+  const missing = [...asked].filter((usage) => !issued.has(usage));
+  const extra = [...issued].filter((usage) => !asked.has(usage));
   const warnings: Difference<WarningCode>[] = [];
   if (missing.length > 0) {
     const message = `The request asks for usages ${list(missing)}, which the certificate lacks`;

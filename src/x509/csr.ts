@@ -2,6 +2,7 @@
  * Certificate signing requests (PKCS#10, RFC 2986): what they ask for, and the proof of possession of their key.
  * As strict as Go's `crypto/x509`, and where a lenient parser could read something else than CFSSL signs, stricter.
  */
+import { toLatin1 } from './bytes.ts';
 import { contextTag, type DerReader, openSequence, TAG } from './der.ts';
 import { type Extension, type Extensions, NO_EXTENSIONS, parseExtensions } from './extensions.ts';
 import type { SubjectAltName } from './general-names.ts';
@@ -44,7 +45,7 @@ const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
  * @throws X509Error X509_PEM, X509_DER, X509_CONTENT or X509_LIMIT
  */
 export function parseCsr(pem: string | Uint8Array): CertificateSigningRequest {
-  const text = typeof pem === 'string' ? pem : Buffer.from(pem.buffer, pem.byteOffset, pem.byteLength).latin1Slice();
+  const text = typeof pem === 'string' ? pem : toLatin1(pem);
   const [der = new Uint8Array()] = parsePem(text, {
     object: 'CSR',
     labels: ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'],
@@ -56,17 +57,17 @@ export function parseCsr(pem: string | Uint8Array): CertificateSigningRequest {
 
 export function parseCsrDer(der: Uint8Array): CertificateSigningRequest {
   const request = openSequence(der, 'CSR', 'the outer SEQUENCE');
-  const info = request.readElement('the request info');
+  const info = request.enterEncoded(TAG.sequence, 'the request info');
   const signatureAlgorithm = parseSignatureAlgorithm(request.enter(TAG.sequence, 'the signature algorithm'));
   const signature = request.readBitStringBytes('the signature');
   request.end('the signature');
 
-  const fields = openSequence(info.encoded, 'CSR', 'the request info');
+  const fields = info.inside;
   const version = fields.readSmallInteger('the version');
   if (version !== 0) throw fields.error('X509_CONTENT', `the version is ${version}, not 0`);
   const subject = parseName(fields.enter(TAG.sequence, 'the subject')).flat();
-  const spki = fields.readElement('the public key');
-  const publicKey = parsePublicKey(openSequence(spki.encoded, 'CSR', 'the public key'));
+  const spki = fields.enterEncoded(TAG.sequence, 'the public key');
+  const publicKey = parsePublicKey(spki.inside);
   // RFC 2986 demands the attributes, openssl and Go do not
   const attributes = fields.enterOptional(contextTag(0, 'constructed'), 'the attributes');
   fields.end('the attributes');

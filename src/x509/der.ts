@@ -96,6 +96,13 @@ export class DerReader {
     return new DerReader(this.read(tag, what), this.object);
   }
 
+  /** As `enter`, together with the whole encoding of the element. */
+  enterEncoded(tag: number, what: string): { readonly encoded: Uint8Array; readonly inside: DerReader } {
+    const start = this.#offset;
+    const inside = this.enter(tag, what);
+    return { encoded: this.#bytes.subarray(start, this.#offset), inside };
+  }
+
   enterOptional(tag: number, what: string): DerReader | undefined {
     return this.nextTag === tag ? this.enter(tag, what) : undefined;
   }
@@ -216,15 +223,6 @@ export function openSequence(bytes: Uint8Array, object: X509Object, what: string
   const inner = outer.enter(TAG.sequence, what);
   outer.end(what);
   return inner;
-}
-
-/** Lower-case hexadecimal. */
-export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
-}
-
-export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }
 
 function describeTag(tag: number | undefined): string {

@@ -1,7 +1,8 @@
 /** Subject alternative names (RFC 5280, 4.2.1.6). */
-import { contextTag, type DerElement, DerReader, TAG, toHex } from './der.ts';
+import { toHex, toLatin1 } from './bytes.ts';
+import { contextTag, type DerElement, DerReader, TAG } from './der.ts';
 import { printable } from './errors.ts';
-import { decodeString, formatName, parseName } from './name.ts';
+import { formatName, parseName, stringOrHex } from './name.ts';
 
 export interface SubjectAltName {
   /** `other` is every kind that CFSSL drops: otherName, directoryName, registeredID, x400Address, ediPartyName. */
@@ -61,7 +62,7 @@ function parseGeneralName(reader: DerReader, element: DerElement): SubjectAltNam
 
 /** Go takes any ASCII; NUL and other controls are refused here, and spaces where they can only deceive. */
 function ascii(content: Uint8Array, what: string, allowed: RegExp, reader: DerReader): string {
-  const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).latin1Slice();
+  const text = toLatin1(content);
   if (!allowed.test(text))
     throw reader.error('X509_CONTENT', `${what} is empty or not printable ASCII: "${printable(text)}"`);
   return text;
@@ -73,7 +74,7 @@ function parseOtherName(reader: DerReader): string {
   reader.end('an otherName');
   const value = explicit.readElement('an otherName value');
   explicit.end('an otherName value');
-  return `${type}=${decodeString(explicit, value) ?? `#${toHex(value.encoded)}`}`;
+  return `${type}=${stringOrHex(explicit, value)}`;
 }
 
 function parseDirectoryName(reader: DerReader): string {

@@ -1,5 +1,6 @@
 /** Distinguished names (RFC 5280, 4.1.2.4) and the strings in them. */
-import { type DerElement, type DerReader, TAG, toHex } from './der.ts';
+import { toHex, toLatin1 } from './bytes.ts';
+import { type DerElement, type DerReader, TAG } from './der.ts';
 import { printable } from './errors.ts';
 
 export interface NameAttribute {
@@ -49,29 +50,33 @@ export function parseName(reader: DerReader): DistinguishedName {
 }
 
 function attributeValue(reader: DerReader, element: DerElement): string {
-  const text = decodeString(reader, element);
-  if (text === undefined) return `#${toHex(element.encoded)}`;
+  const text = stringOrHex(reader, element);
   // The oldest trick with names: what C code reads ends at the NUL
   if (text.includes('\0')) throw reader.error('X509_CONTENT', 'a name attribute contains NUL');
   return text;
 }
 
+/** The text, or `#` and hexadecimal DER: for what is no string, and for a string that looks like that. */
+export function stringOrHex(reader: DerReader, element: DerElement): string {
+  const text = decodeString(reader, element);
+  return text === undefined || text.startsWith('#') ? `#${toHex(element.encoded)}` : text;
+}
+
 /** The text of a string element, or undefined when it is of no string type. */
-export function decodeString(reader: DerReader, { tag, content }: DerElement): string | undefined {
-  const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+function decodeString(reader: DerReader, { tag, content }: DerElement): string | undefined {
   switch (tag) {
     case TAG.utf8String:
       return decodeWith('utf-8', reader, content);
     case TAG.printableString:
       // Like Go, with the asterisk and ampersand of real certificates
-      return matching(/^[A-Za-z0-9 '()+,\-./:=?*&]*$/, bytes.latin1Slice(), reader);
+      return matching(/^[A-Za-z0-9 '()+,\-./:=?*&]*$/, toLatin1(content), reader);
     case TAG.numericString:
-      return matching(/^[0-9 ]*$/, bytes.latin1Slice(), reader);
+      return matching(/^[0-9 ]*$/, toLatin1(content), reader);
     case TAG.ia5String:
       // oxlint-disable-next-line no-control-regex -- IA5 is ASCII, controls included
-      return matching(/^[\0-\x7f]*$/, bytes.latin1Slice(), reader);
+      return matching(/^[\0-\x7f]*$/, toLatin1(content), reader);
     case TAG.teletexString:
-      return bytes.latin1Slice();
+      return toLatin1(content);
     case TAG.bmpString:
       return decodeWith('utf-16be', reader, content);
     default:
@@ -93,7 +98,7 @@ function decodeWith(encoding: string, reader: DerReader, content: Uint8Array): s
   }
 }
 
-/** A name for people, most specific part first, escaped as in RFC 4514: `CN=a,OU=b+OU=c,O=d`. */
+/** The name as in RFC 4514, most specific part first: `CN=a,OU=b+OU=c,O=d`. Other names have other texts. */
 export function formatName(name: DistinguishedName): string {
   return name
     .toReversed()
@@ -102,6 +107,5 @@ export function formatName(name: DistinguishedName): string {
 }
 
 function escapeValue(value: string): string {
-  const escaped = value.replaceAll(/["+,;<>\\]|^ | $/g, (character) => `\\${character}`);
-  return printable(escaped, 200);
+  return value.replaceAll(/["+,;<>\\]|^ | $/g, (character) => `\\${character}`);
 }

@@ -2,6 +2,7 @@
  * PEM in and out (RFC 7468). Stricter than Go's `encoding/pem`, so that both see the same block: boundaries stand on
  * their own lines, base64 is canonical, there are no headers, and no other text contains a boundary's dashes.
  */
+import { toBuffer } from './bytes.ts';
 import { printable, X509Error, type X509ErrorCode, type X509Object } from './errors.ts';
 
 const DASHES = '-----';
@@ -59,7 +60,7 @@ function decodeBody(body: string, options: PemOptions): Uint8Array {
 
 /** One PEM block with a final newline. */
 export function encodePem(label: 'CERTIFICATE' | 'CERTIFICATE REQUEST', der: Uint8Array): string {
-  const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64');
+  const base64 = toBuffer(der).toString('base64');
   const lines = base64.match(new RegExp(`.{1,${LINE_LENGTH}}`, 'g')) ?? [];
   return `${BEGIN}${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }

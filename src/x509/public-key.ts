@@ -1,5 +1,5 @@
 /** SubjectPublicKeyInfo (RFC 5280, 4.1; RFC 3279, 2.3; RFC 5480; RFC 8410): which key it is, as far as policy asks. */
-import { DerReader, openSequence, TAG } from './der.ts';
+import { type DerReader, openSequence, TAG } from './der.ts';
 
 export interface PublicKey {
   readonly type: 'rsa' | 'rsa-pss' | 'ec' | 'ed25519' | 'other';
@@ -28,7 +28,7 @@ const CURVES: Readonly<Record<string, { readonly curve: string; readonly bits: n
 const ED25519_BYTES = 32;
 const UNCOMPRESSED_POINT = 4;
 
-/** The key in `spki`, the whole encoding. Keys of unknown algorithms are read as such: whether to take them is policy. */
+/** The key inside `reader`, which is its SEQUENCE. Keys of unknown algorithms are read as such: whether to take them is policy. */
 export function parsePublicKey(reader: DerReader): PublicKey {
   const identifier = reader.enter(TAG.sequence, "the public key's algorithm");
   const key = reader.readBitStringBytes('the public key');
@@ -49,6 +49,7 @@ export function parsePublicKey(reader: DerReader): PublicKey {
       if (key.length !== ED25519_BYTES) throw reader.error('X509_CONTENT', `the Ed25519 key has ${key.length} bytes`);
       return { type, algorithm };
     case 'other':
+    default:
       return { type, algorithm };
   }
 }
@@ -65,6 +66,7 @@ export function describePublicKey({ type, algorithm, bits, curve }: PublicKey): 
     case 'ed25519':
       return 'Ed25519';
     case 'other':
+    default:
       return algorithm;
   }
 }

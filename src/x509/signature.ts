@@ -1,5 +1,6 @@
 /** Signature algorithms (RFC 4055, RFC 5758, RFC 8410) and their verification by node:crypto. */
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { toBuffer } from './bytes.ts';
 import { contextTag, type DerReader, TAG } from './der.ts';
 import { X509Error, type X509Object } from './errors.ts';
 import { describePublicKey, type PublicKey } from './public-key.ts';
@@ -35,7 +36,15 @@ const HASHES: Readonly<Record<string, string>> = {
   '2.16.840.1.101.3.4.2.3': 'sha512',
 };
 
-/** Key kinds whose signatures we verify, and the schemes that fit them. */
+/** What a key of each type signs with. */
+const SCHEMES: Readonly<Record<PublicKey['type'], readonly SignatureAlgorithm['scheme'][]>> = {
+  rsa: ['rsa', 'rsa-pss'],
+  'rsa-pss': ['rsa-pss'],
+  ec: ['ecdsa'],
+  ed25519: ['ed25519'],
+  other: [],
+};
+
 const VERIFIED_CURVES: readonly string[] = ['P-256', 'P-384', 'P-521'];
 const MIN_RSA_BITS = 1024;
 const MAX_RSA_BITS = 16_384;
@@ -84,7 +93,7 @@ export interface SignedBytes {
 /** @throws X509Error X509_UNSUPPORTED, X509_CONTENT for an impossible key, or X509_SIGNATURE. */
 export function verifySignature({ object, signed, signature, algorithm, publicKey, spkiDer }: SignedBytes): void {
   assertSupported(publicKey, algorithm, object);
-  if (!fits(publicKey, algorithm)) {
+  if (!SCHEMES[publicKey.type].includes(algorithm.scheme)) {
     const pair = `${algorithm.name} does not fit the key ${describePublicKey(publicKey)}`;
     throw new X509Error('X509_SIGNATURE', object, `Cannot verify ${object}: signature algorithm ${pair}`);
   }
@@ -113,25 +122,9 @@ function assertSupported(key: PublicKey, algorithm: SignatureAlgorithm, object: 
   }
 }
 
-function fits({ type }: PublicKey, { scheme }: SignatureAlgorithm): boolean {
-  switch (scheme) {
-    case 'rsa':
-      return type === 'rsa';
-    case 'rsa-pss':
-      return type === 'rsa' || type === 'rsa-pss';
-    case 'ecdsa':
-      return type === 'ec';
-    case 'ed25519':
-      return type === 'ed25519';
-    case 'unknown':
-      return false;
-  }
-}
-
 function importKey(spkiDer: Uint8Array, object: X509Object): KeyObject {
   try {
-    const key = Buffer.from(spkiDer.buffer, spkiDer.byteOffset, spkiDer.byteLength);
-    return createPublicKey({ key, format: 'der', type: 'spki' });
+    return createPublicKey({ key: toBuffer(spkiDer), format: 'der', type: 'spki' });
   } catch (cause) {
     // OpenSSL checks what DER cannot say: that the point is on its curve
     throw new X509Error('X509_CONTENT', object, `Cannot verify ${object}: its public key is not valid`, { cause });

@@ -1,4 +1,5 @@
 /** Validity times (RFC 5280, 4.1.2.5) as milliseconds since the epoch. */
+import { toLatin1 } from './bytes.ts';
 import { type DerReader, TAG } from './der.ts';
 
 const UTC_TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
@@ -10,7 +11,7 @@ const DAY_MS = 86_400_000;
 export function readTime(reader: DerReader, what: string): number {
   const isUtcTime = reader.nextTag === TAG.utcTime;
   const content = reader.read(isUtcTime ? TAG.utcTime : TAG.generalizedTime, what);
-  const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).latin1Slice();
+  const text = toLatin1(content);
   const parts = (isUtcTime ? UTC_TIME : GENERALIZED_TIME).exec(text);
   const epochMs = parts === null ? undefined : toEpochMs(parts.slice(1).map(Number), isUtcTime);
   if (epochMs === undefined) throw reader.error('X509_CONTENT', `${what} is no time of RFC 5280`);

@@ -1,0 +1,1 @@
+export { Controllers, type ControllersDeps, type ControllersOptions } from './controllers.ts';

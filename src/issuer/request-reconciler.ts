@@ -1,0 +1,277 @@
+/**
+ * Brings one CertificateRequest to its end: reads the store, lets `decide()` say what to do, does it, and writes the
+ * status once. What is signed is kept until the store shows it, so that a failed write never costs another signature.
+ */
+import { CERTIFICATE_REQUESTS, type CertificateRequest } from '../api/index.ts';
+import { CfsslError } from '../cfssl/index.ts';
+import {
+  type EventRecorder,
+  isConflict,
+  isNotFound,
+  type KubernetesClient,
+  type ReconcileResult,
+  type StoreReader,
+} from '../kubernetes/index.ts';
+import { type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
+import { AttemptLog } from './attempts.ts';
+import { type DecisionPolicy, decide } from './decide.ts';
+import { faultOf } from './fault.ts';
+import { FIELD_MANAGER } from './field-manager.ts';
+import type { IssuerReconciler } from './issuer-reconciler.ts';
+import { type IssuerTarget, targetOf } from './issuer-reference.ts';
+import type { ReadyIssuer } from './issuer-session.ts';
+import { findIssuer, type IssuerStores } from './issuers.ts';
+import type { IssuerMetrics } from './metrics.ts';
+import { buildRequestStatus, messageOf, type RequestOutcome } from './request-status.ts';
+import { type SigningOutcome, sign } from './sign.ts';
+import { type SignedResult, SignedResults } from './signed-results.ts';
+
+export interface RequestReconcilerDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly client: KubernetesClient;
+  readonly events: EventRecorder;
+  readonly metrics: IssuerMetrics;
+  readonly requests: StoreReader<CertificateRequest>;
+  readonly stores: IssuerStores;
+  readonly issuers: Pick<IssuerReconciler, 'readyFor' | 'verify' | 'reportMismatch'>;
+  /** Throws when this process may not sign (any more); called right before each POST. */
+  readonly assertMaySign: () => void;
+}
+
+/** A "bad request" without a reason is believed the second time, with the issuer proved innocent in between. */
+const UNCLEAR_ATTEMPTS = 2;
+
+export class RequestReconciler {
+  readonly #deps: RequestReconcilerDeps;
+  readonly #policy: DecisionPolicy;
+  readonly #attempts = new AttemptLog();
+  readonly #results = new SignedResults();
+  /** UIDs of requests whose wait for approval was told. */
+  readonly #announcedApproval = new Set<string>();
+
+  constructor(deps: RequestReconcilerDeps, policy: DecisionPolicy) {
+    this.#deps = deps;
+    this.#policy = policy;
+  }
+
+  /** Called when the store shows a request finished or gone: nothing about it need be remembered any more. */
+  forget(uid: string): void {
+    this.#attempts.forget(uid);
+    this.#results.drop(uid);
+    this.#announcedApproval.delete(uid);
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
+    const request = this.#deps.requests.get(key);
+    if (request === undefined) return; // gone
+    const { uid } = request.metadata;
+    const kept = this.#results.get(uid);
+    if (kept !== undefined) {
+      await this.#publish(request, kept, signal);
+      return; // done
+    }
+    const target = targetOf(request);
+    if (target === undefined) return; // not ours
+    const issuer = findIssuer(this.#deps.stores, target);
+    const attempts = this.#attempts.get(uid);
+    const decision = decide({ request, issuer, attempts, nowMs: this.#deps.clock.monotonicMs() }, this.#policy);
+    switch (decision.action) {
+      case 'ignore':
+        if (decision.announce !== undefined && !this.#announcedApproval.has(uid)) {
+          this.#announcedApproval.add(uid);
+          this.#announce(request, 'Normal', decision.announce, 'Not signing CertificateRequest until it is Approved');
+        }
+        return; // done, or woken by the approver
+      case 'deny':
+        return await this.#finish(request, { state: 'Denied' }, signal);
+      case 'fail':
+        return await this.#finish(request, { state: 'Failed', message: decision.message }, signal);
+      case 'wait':
+        return await this.#wait(request, decision, signal);
+      case 'sign': {
+        // Not checked by this process yet, or no more: the end of the check wakes us.
+        const ready = issuer === undefined ? undefined : this.#deps.issuers.readyFor(target.id, issuer);
+        return ready === undefined ? undefined : await this.#sign(request, target, ready, signal);
+      }
+    }
+  }
+
+  async #sign(
+    request: CertificateRequest,
+    target: IssuerTarget,
+    issuer: ReadyIssuer,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult> {
+    const { clock, metrics, issuers } = this.#deps;
+    const startMs = clock.monotonicMs();
+    let outcome: SigningOutcome;
+    try {
+      const beforePost = this.#deps.assertMaySign;
+      outcome = await sign(request, issuer, { signal, beforePost, now: () => clock.now() });
+    } catch (error) {
+      if (!(error instanceof CfsslError)) throw error; // requeue with back-off
+      return await this.#onCfsslError(request, target, error, signal);
+    }
+    const durationMs = clock.monotonicMs() - startMs;
+    switch (outcome.kind) {
+      case 'refused':
+        metrics.observeSigning(target, 'request_refused', durationMs);
+        return await this.#finish(request, { state: 'Failed', message: outcome.message }, signal);
+      case 'mismatch':
+        metrics.observeSigning(target, 'mismatch', durationMs);
+        issuers.reportMismatch(target.id, outcome.message);
+        return; // woken when the issuer's condition changes
+      case 'signed':
+        metrics.observeSigning(target, 'issued', durationMs);
+        this.#results.keep(request.metadata.uid, outcome.result);
+        this.#audit(request, issuer, outcome, durationMs);
+        await this.#publish(request, outcome.result, signal);
+        for (const warning of outcome.warnings) this.#announce(request, 'Warning', 'UnexpectedCertificate', warning);
+        return; // done
+    }
+  }
+
+  /** CFSSL did not sign. Unless the request is plainly at fault, the issuer is asked whether it is. */
+  async #onCfsslError(
+    request: CertificateRequest,
+    target: IssuerTarget,
+    error: CfsslError,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult> {
+    const { clock, issuers, log, metrics } = this.#deps;
+    const { uid } = request.metadata;
+    signal.throwIfAborted();
+    if (error.details.maybeProcessed) metrics.countUnknownOutcome();
+    const fault = faultOf(error.code);
+    const fields = { ...objectFields(request), issuer: target.id, fault, ...errorFields(error) };
+    if (fault === 'request') {
+      metrics.observeSigning(target, 'request_refused', 0);
+      log.info(fields, 'CFSSL refuses the request');
+      return await this.#finish(request, { state: 'Failed', message: error.message }, signal);
+    }
+    const { count } = this.#attempts.recordFailure(uid, error.message, clock.monotonicMs());
+    const problem = await issuers.verify(target.id);
+    if (problem !== undefined) {
+      metrics.observeSigning(target, 'issuer_failed', 0);
+      log.warn(fields, 'Signing failed and the issuer is at fault');
+      this.#attempts.forget(uid);
+      return; // woken when the issuer's condition changes
+    }
+    if (fault === 'unclear' && count >= UNCLEAR_ATTEMPTS) {
+      metrics.observeSigning(target, 'request_refused', 0);
+      log.info(fields, 'CFSSL refuses the request');
+      return await this.#finish(request, { state: 'Failed', message: error.message }, signal);
+    }
+    metrics.observeSigning(target, 'temporary_failure', 0);
+    if (fault === 'unclear') return await this.reconcile(keyOfRequest(request), signal); // once more, now that the issuer is proved
+    const message = `Failed to sign CertificateRequest, will retry: ${error.message}`;
+    await this.#apply(request, { state: 'Pending', message }, signal);
+    this.#announce(request, 'Warning', 'RetryableError', message);
+    throw error; // requeue with back-off
+  }
+
+  async #wait(
+    request: CertificateRequest,
+    { event, message }: { readonly event: string; readonly message: string },
+    signal: AbortSignal,
+  ): Promise<ReconcileResult> {
+    const isNew = await this.#apply(request, { state: 'Pending', message }, signal);
+    if (isNew) this.#announce(request, 'Normal', event, message);
+    return; // woken by the issuer
+  }
+
+  /** Writes a final status that is not a certificate. */
+  async #finish(request: CertificateRequest, outcome: RequestOutcome, signal: AbortSignal): Promise<ReconcileResult> {
+    await this.#apply(request, outcome, signal);
+    this.#announce(request, 'Warning', 'PermanentError', messageOf(outcome));
+    return; // done
+  }
+
+  /** Hands out the certificate. It is kept until the store shows it. */
+  async #publish(request: CertificateRequest, result: SignedResult, signal: AbortSignal): Promise<void> {
+    const outcome = { state: 'Issued', ...result } as const;
+    const isNew = await this.#apply(request, outcome, signal);
+    if (isNew) this.#announce(request, 'Normal', 'Issued', messageOf(outcome));
+  }
+
+  /**
+   * Applies a status to exactly the object that it was made for: to a later state of it if need be, never to another
+   * object that took its name. Tells whether there was anything to write.
+   */
+  async #apply(request: CertificateRequest, outcome: RequestOutcome, signal: AbortSignal): Promise<boolean> {
+    const { clock, client } = this.#deps;
+    const { name, namespace, uid } = request.metadata;
+    let current = request;
+    for (;;) {
+      const status = buildRequestStatus(current, outcome, clock.now());
+      if (status === undefined) return false; // it says so already
+      const metadata = { name, namespace, resourceVersion: current.metadata.resourceVersion };
+      try {
+        await client.applyStatus(CERTIFICATE_REQUESTS, { metadata, status }, { fieldManager: FIELD_MANAGER, signal });
+        return true;
+      } catch (error) {
+        if (isConflict(error)) {
+          const found = await this.#read(request, signal);
+          if (found !== undefined) {
+            current = found;
+            continue; // changed meanwhile: apply the same to what it is now
+          }
+        } else if (!isNotFound(error)) {
+          throw error; // requeue with back-off
+        }
+        this.#results.drop(uid);
+        return false; // deleted meanwhile
+      }
+    }
+  }
+
+  /** The request as the API server has it, or undefined when it is gone or another one took its name. */
+  async #read({ metadata: { name, namespace, uid } }: CertificateRequest, signal: AbortSignal) {
+    try {
+      const found = await this.#deps.client.get<CertificateRequest>(CERTIFICATE_REQUESTS, { name, namespace, signal });
+      return found.metadata.uid === uid ? found : undefined;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #announce(request: CertificateRequest, type: 'Normal' | 'Warning', reason: string, note: string): void {
+    const { name, namespace, uid } = request.metadata;
+    const action = type === 'Normal' ? 'Synced' : 'SyncFailed';
+    const regarding = { resource: CERTIFICATE_REQUESTS, namespace, name, uid };
+    this.#deps.events.record({ regarding, type, reason, action, note });
+  }
+
+  /** One line for each certificate that CFSSL issued, whatever becomes of it. */
+  #audit(
+    request: CertificateRequest,
+    { id, configuration }: ReadyIssuer,
+    { record }: Extract<SigningOutcome, { kind: 'signed' }>,
+    durationMs: number,
+  ): void {
+    const { notAfterMs, ...rest } = record;
+    this.#deps.log.info(
+      {
+        ...objectFields(request),
+        requester: request.spec.username,
+        issuer: id,
+        label: configuration.label,
+        profile: configuration.profile,
+        ...rest,
+        notAfter: formatTime(notAfterMs),
+        durationMs: Math.round(durationMs),
+      },
+      'Certificate issued',
+    );
+  }
+}
+
+function keyOfRequest({ metadata: { namespace = '', name } }: CertificateRequest): string {
+  return `${namespace}/${name}`;
+}
+
+function objectFields({ metadata: { namespace, name, uid } }: CertificateRequest) {
+  return { namespace, name, uid };
+}

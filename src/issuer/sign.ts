@@ -1,0 +1,149 @@
+/**
+ * One signing: the CSR is read and its signature checked, CFSSL signs it, the chain is completed, and the certificate
+ * is compared with what was asked for. Nothing that leaves here is unchecked.
+ */
+import type { CertificateRequest } from '../api/index.ts';
+import { parseDuration } from '../platform/index.ts';
+import {
+  buildChain,
+  type Certificate,
+  type CertificateSigningRequest,
+  checkIssued,
+  type Difference,
+  type DifferenceCode,
+  describeName,
+  isIssuedBy,
+  parseCertificates,
+  parseCsr,
+  verifyCsr,
+  X509Error,
+} from '../x509/index.ts';
+import type { ReadyIssuer } from './issuer-session.ts';
+import type { SignedResult } from './signed-results.ts';
+
+export type SigningOutcome =
+  | {
+      readonly kind: 'signed';
+      readonly result: SignedResult;
+      readonly warnings: readonly string[];
+      readonly record: AuditRecord;
+    }
+  /** The request can never succeed as it is. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** The certificate is wrong in a way that no request causes: the issuer's. */
+  | { readonly kind: 'mismatch'; readonly message: string };
+
+/** What the audit log tells of a certificate. */
+export interface AuditRecord {
+  readonly endpoint: string;
+  readonly keyInUse: string;
+  readonly serial: string;
+  readonly sha256: string;
+  readonly names: readonly string[];
+  readonly notAfterMs: number;
+}
+
+/** Differences that the request brings about; every other error is the issuer's. */
+const REQUEST_DIFFERENCES: ReadonlySet<DifferenceCode> = new Set(['Names', 'NotCa']);
+
+/**
+ * @throws CfsslError when CFSSL did not sign
+ */
+export async function sign(
+  request: CertificateRequest,
+  issuer: ReadyIssuer,
+  options: { readonly signal: AbortSignal; readonly beforePost: () => void; readonly now: () => number },
+): Promise<SigningOutcome> {
+  const csrPem = Buffer.from(request.spec.request, 'base64').toString('utf8');
+  let csr: CertificateSigningRequest;
+  try {
+    csr = parseCsr(csrPem);
+    verifyCsr(csr);
+  } catch (error) {
+    if (error instanceof X509Error) return { kind: 'refused', message: error.message };
+    throw error;
+  }
+  const { client, configuration } = issuer;
+  // Bundling servers issue a certificate for an Ed25519 key and then fail to bundle it.
+  const bundle = configuration.bundle && csr.publicKey.type !== 'ed25519';
+  const answer = await client.sign({ csrPem, bundle }, { signal: options.signal, beforePost: options.beforePost });
+
+  try {
+    const certificate = parseLeaf(answer.certificatePem);
+    const linked = linkUpwards(certificate, [
+      ...parseOptional(answer.bundlePem),
+      ...parseOptional(answer.rootPem),
+      ...configuration.chain,
+      issuer.signer,
+    ]);
+    const { errors, warnings } = checkIssued({
+      csr,
+      certificate,
+      chain: linked,
+      nowMs: options.now(),
+      requested: requestedOf(request),
+    });
+    if (errors.length > 0) return judge(errors);
+    const { chain, ca } = buildChain(linked);
+    return {
+      kind: 'signed',
+      result: { certificatePem: chain.map(({ pem }) => pem).join(''), caPem: ca?.pem },
+      warnings: warnings.map(({ message }) => message),
+      record: {
+        endpoint: answer.endpoint,
+        keyInUse: answer.keyInUse,
+        serial: certificate.serialHex,
+        sha256: certificate.sha256Hex,
+        names: certificate.names.map(describeName),
+        notAfterMs: certificate.notAfterMs,
+      },
+    };
+  } catch (error) {
+    if (error instanceof X509Error) return { kind: 'mismatch', message: `CFSSL's certificate: ${error.message}` };
+    throw error;
+  }
+}
+
+function judge(errors: readonly Difference[]): SigningOutcome {
+  const issuerErrors = errors.filter(({ code }) => !REQUEST_DIFFERENCES.has(code));
+  const message = (issuerErrors.length > 0 ? issuerErrors : errors).map((error) => error.message).join('; ');
+  return issuerErrors.length > 0 ? { kind: 'mismatch', message } : { kind: 'refused', message };
+}
+
+function requestedOf({ spec }: CertificateRequest) {
+  const durationMs = spec.duration === undefined ? undefined : parseDuration(spec.duration);
+  return {
+    isCa: spec.isCA ?? false,
+    ...(spec.usages === undefined ? {} : { usages: spec.usages }),
+    ...(durationMs === undefined ? {} : { durationMs }),
+  };
+}
+
+function parseLeaf(pem: string): Certificate {
+  const [leaf] = parseCertificates(pem);
+  if (leaf === undefined) throw new Error('A PEM without a certificate was parsed');
+  return leaf;
+}
+
+/** A bundle is a convenience of the server's: one that cannot be read is as good as none. */
+function parseOptional(pem: string | undefined): readonly Certificate[] {
+  if (pem === undefined || pem === '') return [];
+  try {
+    return parseCertificates(pem);
+  } catch (error) {
+    if (error instanceof X509Error) return [];
+    throw error;
+  }
+}
+
+/** The leaf and whatever of the candidates leads up from it, as far as they go; the rest is left out. */
+function linkUpwards(leaf: Certificate, candidates: readonly Certificate[]): readonly Certificate[] {
+  const linked = [leaf];
+  for (let top = leaf; !top.isSelfSigned; ) {
+    const next = candidates.find((candidate) => !linked.includes(candidate) && isIssuedBy(top, candidate));
+    if (next === undefined) break;
+    linked.push(next);
+    top = next;
+  }
+  return linked;
+}

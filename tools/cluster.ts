@@ -1,0 +1,123 @@
+// What the demo and the tests do in a cluster: create and read objects, and wait for what others make of them.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiResource, Condition } from '../src/api/index.ts';
+import {
+  createKubernetesClient,
+  isNotFound,
+  type KubernetesClient,
+  type KubernetesObject,
+} from '../src/kubernetes/index.ts';
+import { createLogger, Registry, systemClock } from '../src/platform/index.ts';
+import type { KubernetesAccess } from './servers/index.ts';
+
+/** A parsed manifest. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly [field: string]: unknown;
+}
+
+export interface ObjectWithConditions extends KubernetesObject {
+  readonly status?: { readonly conditions?: readonly Condition[]; readonly [field: string]: unknown };
+}
+
+export interface Cluster {
+  readonly client: KubernetesClient;
+  create(manifest: Manifest): Promise<void>;
+  /** Waits until the object is there and `isDone` says yes. Fails after the time with what it saw last. */
+  waitFor<T extends KubernetesObject>(at: At, isDone: (object: T) => boolean, options?: WaitOptions): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface At {
+  readonly resource: ApiResource;
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+export interface WaitOptions {
+  /** Default: 30 s. */
+  readonly withinMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const POLL_MS = 50;
+
+const RESOURCES: Readonly<Record<string, ApiResource>> = Object.fromEntries(
+  [
+    ['v1', 'Namespace', 'namespaces', false],
+    ['v1', 'Secret', 'secrets', true],
+    ['v1', 'ConfigMap', 'configmaps', true],
+    ['cert-manager.io/v1', 'Certificate', 'certificates', true],
+    ['cert-manager.io/v1', 'CertificateRequest', 'certificaterequests', true],
+    ['cfssl-issuer.wikimedia.org/v1alpha1', 'Issuer', 'issuers', true],
+    ['cfssl-issuer.wikimedia.org/v1alpha1', 'ClusterIssuer', 'clusterissuers', false],
+  ].map(([apiVersion, kind, plural, namespaced]) => {
+    const [version = '', group = ''] = String(apiVersion).split('/').reverse();
+    return [`${kind}.${group}`, { group, version, kind, plural, namespaced } as ApiResource];
+  }),
+);
+
+/** The resource of a manifest. @throws Error for kinds that neither demo nor tests use */
+export function resourceOf({ apiVersion, kind }: Pick<Manifest, 'apiVersion' | 'kind'>): ApiResource {
+  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
+  const resource = RESOURCES[`${kind}.${group}`];
+  if (resource === undefined) throw new Error(`Cannot handle ${kind} of ${apiVersion}: unknown here`);
+  return resource;
+}
+
+/** Works in a cluster with the given access; says nothing but errors. */
+export function openCluster(access: KubernetesAccess): Cluster {
+  const log = createLogger({ level: 'error', encoding: 'console', write: (line) => process.stderr.write(line) });
+  const client = createKubernetesClient({ clock: systemClock, log, registry: new Registry() }, configOf(access));
+  return {
+    client,
+    create: async (manifest) => {
+      await client.create(resourceOf(manifest), manifest);
+    },
+    waitFor: (at, isDone, options) => waitFor(client, at, isDone, options),
+    close: () => client.close(),
+  };
+}
+
+function configOf(access: KubernetesAccess) {
+  return {
+    source: access.kubeconfig,
+    server: access.url,
+    ca: { text: access.caPem },
+    clientCertificate: { certificate: { text: access.clientCertificatePem }, key: { text: access.clientKeyPem } },
+    authentication: { kind: 'none' },
+  } as const;
+}
+
+async function waitFor<T extends KubernetesObject>(
+  client: KubernetesClient,
+  { resource, namespace, name }: At,
+  isDone: (object: T) => boolean,
+  { withinMs = 30_000, signal }: WaitOptions = {},
+): Promise<T> {
+  const deadlineMs = performance.now() + withinMs;
+  let last: T | undefined;
+  for (;;) {
+    try {
+      last = await client.get<T>(resource, { namespace, name, signal });
+      if (isDone(last)) return last;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    if (performance.now() > deadlineMs) {
+      const seen = last === undefined ? 'it does not exist' : JSON.stringify((last as { status?: unknown }).status);
+      throw new Error(
+        `${resource.kind} ${namespace ?? ''}/${name} is not as wanted after ${withinMs / 1000} s: ${seen}`,
+      );
+    }
+    await sleep(POLL_MS, undefined, { signal });
+  }
+}
+
+/** Whether the object's Ready condition has that status. */
+export function isReady(object: ObjectWithConditions, status = 'True'): boolean {
+  return object.status?.conditions?.find(({ type }) => type === 'Ready')?.status === status;
+}

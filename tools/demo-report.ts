@@ -1,0 +1,115 @@
+// What the demo prints: who is running, what became of every sample, and how to go on.
+
+import { styleText } from 'node:util';
+
+import type { Issuer } from '../src/api/index.ts';
+import type { ObjectWithConditions } from './cluster.ts';
+import type { IssuerProcess } from './issuer-process.ts';
+import type { CertManager, Cfssl, ControlPlane } from './servers/index.ts';
+import type { Verified } from './verify.ts';
+
+export interface Servers {
+  readonly controlPlane: ControlPlane;
+  readonly certManager: CertManager;
+  readonly cfssl: Cfssl;
+  readonly issuer: IssuerProcess;
+  readonly kubectlFolder: string;
+}
+
+const heading = (text: string): string => styleText('bold', text);
+const good = (text: string): string => styleText('green', text);
+const LABEL_WIDTH = 12;
+
+export function formatIntroduction({ controlPlane, cfssl, issuer }: Servers): string {
+  return [
+    '',
+    heading('Running on this machine'),
+    field('Kubernetes', `kube-apiserver and etcd at ${controlPlane.url}, with cert-manager's controllers`),
+    field('CFSSL', `multirootca at ${cfssl.url}, signing with ${cfssl.labels.join(' and ')}`),
+    field('the issuer', `node dist/main.mjs, metrics at ${issuer.metricsUrl}/metrics`),
+    '',
+    "Applying config/samples, with this CFSSL's address and key in them",
+    '',
+  ].join('\n');
+}
+
+export function formatReport(
+  objects: readonly ObjectWithConditions[],
+  verified: ReadonlyMap<ObjectWithConditions, Verified>,
+  { applyToReadyMs }: { readonly applyToReadyMs: number },
+): string {
+  const issuers = objects.filter(({ kind }) => kind === 'Issuer' || kind === 'ClusterIssuer');
+  const rest = [...verified].flatMap(([object, found]) => formatIssued(object, found));
+  return [
+    '',
+    ...issuers.flatMap((object) => formatIssuer(object as unknown as Issuer & { kind: string })),
+    ...rest,
+    `All Ready ${(applyToReadyMs / 1000).toFixed(1)} s after they were applied.`,
+    '',
+  ].join('\n');
+}
+
+function formatIssuer({ kind, metadata, spec, status }: Issuer & { readonly kind: string }): string[] {
+  const { label, profile } = spec as { label: string; profile?: string };
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  return [
+    `${heading(`${kind} ${nameOf(metadata)}`)}  ${good('Ready')} (${ready?.reason})`,
+    field('signs with', `label ${label}, ${profile === undefined ? 'the default profile' : `profile ${profile}`}`),
+    field('CA', `${status?.ca?.subject ?? '?'}, until ${status?.ca?.notAfter ?? '?'}`),
+    '',
+  ];
+}
+
+function formatIssued(object: ObjectWithConditions, { leaf, chain, ca }: Verified): string[] {
+  const { secretName, issuerRef } = (
+    object as unknown as { spec: { secretName?: string; issuerRef: { kind: string; name: string } } }
+  ).spec;
+  const where =
+    secretName === undefined
+      ? `status of the CertificateRequest: the key is with whoever made it`
+      : `Secret ${object.metadata.namespace}/${secretName}, whose key is the certificate's ${good('✔')}`;
+  return [
+    `${heading(`${object.kind} ${nameOf(object.metadata)}`)}  ${good('Ready')}`,
+    field('subject', oneLine(leaf.subject)),
+    field('names', leaf.subjectAltName ?? '(none)'),
+    field('issuer', `${issuerRef.kind} ${issuerRef.name}`),
+    field('valid', `${leaf.validFromDate.toISOString()} to ${leaf.validToDate.toISOString()}`),
+    field('chain', `${chain.map(({ subject }) => commonName(subject)).join(' ← ')} ${good('✔')}`),
+    ...(ca === undefined ? [] : [field('ca.crt', commonName(ca.subject))]),
+    field('where', where),
+    '',
+  ];
+}
+
+export function formatNextSteps({ controlPlane, certManager, cfssl, issuer, kubectlFolder }: Servers): string {
+  return [
+    heading('Go on in another terminal'),
+    `  export KUBECONFIG=${controlPlane.kubeconfig} PATH=${kubectlFolder}:$PATH`,
+    '  kubectl get issuers,clusterissuers,certificates,certificaterequests -A -o wide',
+    '  kubectl get events --sort-by=.lastTimestamp',
+    '  kubectl delete secret certificate-by-issuer     # and see it come back',
+    '  kubectl patch secret issuer-sample-credentials -p \'{"stringData":{"key":"00"}}\'   # and see the issuer say so',
+    '',
+    heading('Logs'),
+    ...[issuer.logFile, cfssl.logFile, certManager.logFile, ...controlPlane.logFiles].map((file) => `  ${file}`),
+    '',
+    'Ctrl-C stops everything and removes it.',
+    '',
+  ].join('\n');
+}
+
+function field(label: string, text: string): string {
+  return `  ${label.padEnd(LABEL_WIDTH)}${text}`;
+}
+
+function nameOf({ namespace, name }: { readonly namespace?: string; readonly name: string }): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+function oneLine(subject: string): string {
+  return subject.split('\n').join(', ') || '(empty)';
+}
+
+function commonName(subject: string): string {
+  return /^CN=(.*)$/m.exec(subject)?.[1] ?? oneLine(subject);
+}

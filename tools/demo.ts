@@ -1,0 +1,119 @@
+// `make demo`: a Certificate becomes a signed Secret, on real servers, on this machine. Starts a control plane,
+// cert-manager's controllers and multirootca, then our issuer as a user runs it, applies config/samples, waits until all
+// is Ready, verifies what was issued and shows it. Stays up until Ctrl-C; with `--once` it ends when all is verified.
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parse } from 'yaml';
+
+import { type Cluster, isReady, type Manifest, type ObjectWithConditions, openCluster, resourceOf } from './cluster.ts';
+import { formatIntroduction, formatNextSteps, formatReport, type Servers } from './demo-report.ts';
+import { startIssuer } from './issuer-process.ts';
+import { progress } from './progress.ts';
+import { readSamples } from './samples.ts';
+import { applyCrds, ensureBinary, startCertManager, startControlPlane, startMultirootca } from './servers/index.ts';
+import { type Verified, verifyRequest, verifySecret } from './verify.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const READY_WITHIN_MS = 60_000;
+/** Kinds with a Ready condition. */
+const WAITED_FOR = new Set(['Issuer', 'ClusterIssuer', 'Certificate', 'CertificateRequest']);
+
+async function runDemo(once: boolean, signal: AbortSignal): Promise<void> {
+  await using cleanup = new AsyncDisposableStack();
+  const startedMs = performance.now();
+  const kubectl = await ensureBinary('kubectl', { signal });
+  const [controlPlane, cfssl] = await Promise.all([
+    startControlPlane({ signal }).then((started) => cleanup.use(started)),
+    startMultirootca({ signal }).then((started) => cleanup.use(started)),
+  ]);
+  const certManager = cleanup.use(await startCertManager({ access: controlPlane, signal }));
+  const crds = ['issuers', 'clusterissuers'].map((plural): unknown =>
+    parse(readFileSync(join(ROOT, `config/crd/bases/cfssl-issuer.wikimedia.org_${plural}.yaml`), 'utf8')),
+  );
+  await applyCrds(controlPlane, crds, { signal });
+  const issuer = cleanup.use(await startIssuer({ access: controlPlane, signal }));
+  const servers: Servers = { controlPlane, cfssl, certManager, issuer, kubectlFolder: dirname(kubectl) };
+  process.stdout.write(formatIntroduction(servers));
+
+  const cluster = openCluster(controlPlane);
+  cleanup.defer(() => cluster.close());
+  const samples = readSamples(cfssl);
+  const appliedMs = performance.now();
+  for (const sample of samples) await cluster.create(sample);
+  const objects = await progress('Waiting until every sample is Ready', () => waitForAll(cluster, samples, signal));
+  const readyMs = performance.now();
+  const verified = await verifyAll(cluster, objects, cfssl.rootPem, [...Object.values(cfssl.intermediatePems)]);
+  process.stdout.write(formatReport(objects, verified, { applyToReadyMs: readyMs - appliedMs }));
+  if (once) {
+    process.stdout.write(
+      `Everything is Ready and verified, ${Math.round((readyMs - startedMs) / 1000)} s after the start.\n`,
+    );
+    return;
+  }
+  process.stdout.write(formatNextSteps(servers));
+  await untilAborted(signal);
+}
+
+async function waitForAll(
+  cluster: Cluster,
+  samples: readonly Manifest[],
+  signal: AbortSignal,
+): Promise<readonly ObjectWithConditions[]> {
+  return await Promise.all(
+    samples
+      .filter(({ kind }) => WAITED_FOR.has(kind))
+      .map(async (sample) => {
+        const at = { resource: resourceOf(sample), ...sample.metadata };
+        const options = { withinMs: READY_WITHIN_MS, signal };
+        const object = await cluster.waitFor<ObjectWithConditions>(at, (found) => isReady(found), options);
+        return { ...object, kind: sample.kind };
+      }),
+  );
+}
+
+/** What was issued, by the object's key; throws when any of it does not hold. */
+async function verifyAll(
+  cluster: Cluster,
+  objects: readonly ObjectWithConditions[],
+  rootPem: string,
+  intermediatePems: readonly string[],
+): Promise<ReadonlyMap<ObjectWithConditions, Verified>> {
+  const known = { rootPem, intermediatePems };
+  const verified = new Map<ObjectWithConditions, Verified>();
+  for (const object of objects) {
+    if (object.kind === 'Certificate') verified.set(object, await verifySecret(cluster, object, known));
+    if (object.kind === 'CertificateRequest') verified.set(object, verifyRequest(object, known));
+  }
+  return verified;
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    // The interval keeps the process alive: everything else that is open is a child's.
+    const alive = setInterval(() => {}, 2 ** 30);
+    const end = (): void => {
+      clearInterval(alive);
+      resolve();
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}
+
+const interrupt = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    if (!interrupt.signal.aborted) process.stderr.write('\nStopping\n');
+    interrupt.abort(new Error(`Interrupted by ${name}`));
+  });
+}
+try {
+  await runDemo(process.argv.includes('--once'), interrupt.signal);
+} catch (error) {
+  if (interrupt.signal.aborted) process.exitCode = 130;
+  else {
+    process.stderr.write(`The demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

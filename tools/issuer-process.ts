@@ -1,0 +1,72 @@
+// Our issuer as a process of its own, the way a user runs it: for the demo, the tests and the measurements.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type KubernetesAccess, type Stoppable, startInFolder, startServerProcess } from './servers/index.ts';
+
+export interface IssuerProcessOptions {
+  readonly access: KubernetesAccess;
+  /** Default: the bundle, `dist/main.mjs`. */
+  readonly program?: string;
+  /** Further flags. */
+  readonly flags?: readonly string[];
+  /** Default: `cfssl-issuer-system`. */
+  readonly clusterResourceNamespace?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface IssuerProcess extends Stoppable {
+  readonly pid: number;
+  readonly logFile: string;
+  readonly healthUrl: string;
+  readonly metricsUrl: string;
+  /** The log's records so far. */
+  readLog(): Record<string, unknown>[];
+}
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Starts the issuer on ports of its own choice; ready when `/readyz` says so. */
+export function startIssuer(options: IssuerProcessOptions): Promise<IssuerProcess> {
+  const { access, program = join(ROOT, 'dist/main.mjs'), flags = [], signal } = options;
+  return startInFolder('issuer', async (folder, undo) => {
+    const logFile = join(folder.path, 'issuer.log');
+    const readLog = (): Record<string, unknown>[] => parseLines(readFileSync(logFile, 'utf8'));
+    const child = await startServerProcess({
+      name: 'issuer',
+      folder,
+      signal,
+      command: [
+        process.execPath,
+        program,
+        `--kubeconfig=${access.kubeconfig}`,
+        `--cluster-resource-namespace=${options.clusterResourceNamespace ?? 'cfssl-issuer-system'}`,
+        '--health-addr=127.0.0.1:0',
+        '--metrics-addr=127.0.0.1:0',
+        ...flags,
+      ],
+      isReady: async (probe) => {
+        const url = urlOf(readLog(), 'health');
+        return url !== undefined && (await fetch(`${url}/readyz`, { signal: probe })).ok;
+      },
+    });
+    undo.defer(() => child.stop());
+    const [healthUrl, metricsUrl] = [urlOf(readLog(), 'health'), urlOf(readLog(), 'metrics')];
+    return { pid: child.pid, logFile, readLog, healthUrl: healthUrl ?? '', metricsUrl: metricsUrl ?? '' };
+  });
+}
+
+function urlOf(log: readonly Record<string, unknown>[], serves: string): string | undefined {
+  const line = log.find((record) => record['msg'] === 'Listening' && record['serves'] === serves);
+  return line === undefined ? undefined : `http://${String(line['host'])}:${String(line['port'])}`;
+}
+
+/** The last line may be unfinished. */
+function parseLines(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}

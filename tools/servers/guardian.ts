@@ -1,0 +1,100 @@
+// A process that cannot outlive its parent. A small shell stands between the two: its standard input is a pipe from
+// the parent, so that it notices the parent's end however it came about (kill -9 included), ends the process and
+// removes its folder. It is a session of its own, so that a terminal's Ctrl-C reaches only the parent, which decides.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import type { Socket } from 'node:net';
+
+// A line on standard input: end the process. End of input: end the process and remove the folder.
+// The reader ignores SIGTERM once it has read, because from then on it alone knows what becomes of the folder.
+// `kill -0` fails only after the outer shell has reaped the process, which it does at once.
+const GUARDIAN = `
+folder=$1 signal=$2
+shift 2
+exec 3<&0 </dev/null
+remove() { rm -rf "$folder" || { sleep 0.5; rm -rf "$folder"; }; }
+if [ $# -eq 0 ]; then
+  read -r line <&3 || remove
+  exit 0
+fi
+"$@" 3<&- &
+process=$!
+(
+  read -r line <&3
+  fate=$?
+  trap '' TERM
+  kill -"$signal" "$process" 2>/dev/null
+  n=0
+  while kill -0 "$process" 2>/dev/null && [ $n -lt 200 ]; do sleep 0.05; n=$((n+1)); done
+  kill -KILL "$process" 2>/dev/null
+  exit $fate
+) &
+reader=$!
+wait "$process"
+status=$?
+kill -TERM "$reader" 2>/dev/null
+wait "$reader"
+[ $? -eq 1 ] && remove
+exit $status
+`;
+
+export interface GuardedOptions {
+  /** Removed when the parent ends without having ended the process. */
+  readonly folder: string;
+  /** Command and arguments; without, the guardian only looks after the folder. */
+  readonly command?: readonly [string, ...string[]];
+  /** Takes the output of the process; appended to. */
+  readonly logFile?: string;
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** What asks the process to end, before SIGKILL 10 s later. Default: TERM. */
+  readonly stopSignal?: 'TERM' | 'INT';
+}
+
+/** How a guarded process ended, in words: `exit code 1`. */
+export type Ending = string;
+
+export interface GuardedProcess {
+  /** How the process ended, once it has. */
+  readonly ended: Promise<Ending>;
+  /** Ends the process; the folder stays, or goes with it. */
+  end(folder: 'keep' | 'remove'): Promise<Ending>;
+}
+
+/** Starts `command` under a guardian. Neither keeps the parent's event loop alive. */
+export function spawnGuarded(options: GuardedOptions): GuardedProcess {
+  const log = options.logFile === undefined ? ('ignore' as const) : openSync(options.logFile, 'a');
+  const guardian = spawn(
+    'sh',
+    ['-c', GUARDIAN, 'cfssl-issuer-guardian', options.folder, options.stopSignal ?? 'TERM', ...(options.command ?? [])],
+    { detached: true, stdio: ['pipe', log, log], cwd: options.cwd ?? '/', env: options.env ?? process.env },
+  );
+  if (typeof log === 'number') closeSync(log);
+  const ended = whenEnded(guardian);
+  const pipe = guardian.stdin as Socket;
+  pipe.on('error', () => {}); // the guardian went first: there is nobody left to tell
+  pipe.unref();
+  guardian.unref();
+
+  return {
+    ended,
+    end: async (folder) => {
+      guardian.ref();
+      pipe.end(folder === 'keep' ? 'keep\n' : undefined);
+      return ended;
+    },
+  };
+}
+
+function whenEnded(guardian: ChildProcess): Promise<Ending> {
+  return new Promise((resolve) => {
+    guardian.once('error', (error) => {
+      resolve(`no start: ${error.message}`);
+    });
+    guardian.once('exit', (code, signal) => {
+      // A shell reports a signal as 128 + its number.
+      resolve(code === null ? `signal ${signal}` : code > 128 ? `signal ${code - 128}` : `exit code ${code}`);
+    });
+  });
+}
