@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 
+import type { CertificateRequest } from '../src/api/index.ts';
 import { type Cluster, isReady, type Manifest, type ObjectWithConditions, openCluster, resourceOf } from './cluster.ts';
 import { formatIntroduction, formatNextSteps, formatReport, type Servers } from './demo-report.ts';
 import { startIssuer } from './issuer-process.ts';
@@ -83,7 +84,8 @@ async function verifyAll(
   const verified = new Map<ObjectWithConditions, Verified>();
   for (const object of objects) {
     if (object.kind === 'Certificate') verified.set(object, await verifySecret(cluster, object, known));
-    if (object.kind === 'CertificateRequest') verified.set(object, verifyRequest(object, known));
+    if (object.kind === 'CertificateRequest')
+      verified.set(object, verifyRequest(object as unknown as CertificateRequest, known));
   }
   return verified;
 }

@@ -18,6 +18,8 @@ export interface IssuerProcessOptions {
 
 export interface IssuerProcess extends Stoppable {
   readonly pid: number;
+  /** How the process ended, once it has. */
+  readonly ended: Promise<string>;
   readonly logFile: string;
   readonly healthUrl: string;
   readonly metricsUrl: string;
@@ -53,7 +55,8 @@ export function startIssuer(options: IssuerProcessOptions): Promise<IssuerProces
     });
     undo.defer(() => child.stop());
     const [healthUrl, metricsUrl] = [urlOf(readLog(), 'health'), urlOf(readLog(), 'metrics')];
-    return { pid: child.pid, logFile, readLog, healthUrl: healthUrl ?? '', metricsUrl: metricsUrl ?? '' };
+    const pid = Number(readLog().find((record) => record['msg'] === 'Starting')?.['pid']);
+    return { pid, ended: child.ended, logFile, readLog, healthUrl: healthUrl ?? '', metricsUrl: metricsUrl ?? '' };
   });
 }
 

@@ -1,6 +1,7 @@
 // Whether what was issued is right, judged without the issuer's own code: by Node's OpenSSL on the published PEM.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { CertificateRequest } from '../src/api/index.ts';
 import type { KubernetesObject } from '../src/kubernetes/index.ts';
 import { type Cluster, type ObjectWithConditions, resourceOf } from './cluster.ts';
 
@@ -39,8 +40,8 @@ export async function verifySecret(
 }
 
 /** Verifies the certificate in the status of a CertificateRequest. */
-export function verifyRequest(request: ObjectWithConditions, known: KnownCas): Verified {
-  const { certificate, ca } = request.status as { certificate?: string; ca?: string };
+export function verifyRequest(request: Pick<CertificateRequest, 'status'>, known: KnownCas): Verified {
+  const { certificate, ca } = request.status ?? {};
   return verifyChain(decode(certificate), decode(ca), known);
 }
 

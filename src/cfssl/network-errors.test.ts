@@ -169,7 +169,7 @@ const ROWS: readonly Row[] = [
 describe('classifyNetworkError', () => {
   for (const { name, error, before, after } of ROWS) {
     test(`${name}, before the request was written`, () => {
-      const verdict = classifyNetworkError(error, { wasWritten: false });
+      const verdict = classifyNetworkError(error, { wasWritten: false, isAborted: false });
       assert.deepEqual(verdict, { code: before[0], maybeProcessed: false });
       const shown = networkError(error, verdict);
       assert.deepEqual(
@@ -179,8 +179,17 @@ describe('classifyNetworkError', () => {
     });
     if (after === undefined) continue;
     test(`${name}, after the request was written`, () => {
-      const verdict = classifyNetworkError(error, { wasWritten: true });
+      const verdict = classifyNetworkError(error, { wasWritten: true, isAborted: false });
       assert.deepEqual(verdict, { code: after[0], maybeProcessed: after[1] });
+    });
+  }
+
+  for (const wasWritten of [false, true]) {
+    test(`the caller gave up, ${wasWritten ? 'after' : 'before'} the request was written`, () => {
+      const error = new Error('Shutting down');
+      const verdict = classifyNetworkError(error, { wasWritten, isAborted: true });
+      assert.deepEqual(verdict, { code: 'CFSSL_ABORTED', maybeProcessed: wasWritten });
+      assert.equal(networkError(error, verdict).reason, 'the call was cancelled (Shutting down)');
     });
   }
 });

@@ -31,7 +31,15 @@ const TLS =
 /** A peer that does not speak HTTP as undici understands it. */
 const NOT_HTTP = /^(?:HPE_|UND_ERR_HEADERS_OVERFLOW$)/;
 
-export function classifyNetworkError(error: Error, { wasWritten }: { readonly wasWritten: boolean }): Verdict {
+export interface ExchangeState {
+  /** Whether any byte of the request may have left. */
+  readonly wasWritten: boolean;
+  /** Whether the caller gave up. */
+  readonly isAborted: boolean;
+}
+
+export function classifyNetworkError(error: Error, { wasWritten, isAborted }: ExchangeState): Verdict {
+  if (isAborted) return { code: 'CFSSL_ABORTED', maybeProcessed: wasWritten };
   const code = codeOf(error);
   if (!wasWritten) {
     if (PLAIN_TEXT.test(code)) return { code: 'CFSSL_WRONG_SCHEME', maybeProcessed: false };
@@ -49,7 +57,7 @@ export function classifyNetworkError(error: Error, { wasWritten }: { readonly wa
 export function networkError(cause: Error, verdict: Verdict): CfsslError {
   return new CfsslError(verdict.code, {
     action: 'Cannot reach CFSSL',
-    reason: `${CFSSL_ERRORS[verdict.code]} (${describe(cause)})`,
+    reason: `${CFSSL_ERRORS[verdict.code]} (${verdict.code === 'CFSSL_ABORTED' ? cause.message : describe(cause)})`,
     details: { maybeProcessed: verdict.maybeProcessed },
     cause,
   });

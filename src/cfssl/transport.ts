@@ -76,9 +76,7 @@ export function createTransport({ clock }: { readonly clock: Clock }, config: Tr
         if (thrown === exchange.veto) throw thrown;
         const error = thrown instanceof Error ? thrown : new Error(String(thrown));
         const { wasWritten } = exchange;
-        const verdict = signal.aborted
-          ? ({ code: 'CFSSL_ABORTED', maybeProcessed: wasWritten } as const)
-          : classifyNetworkError(error, { wasWritten });
+        const verdict = classifyNetworkError(error, { wasWritten, isAborted: signal.aborted });
         throw networkError(error, { ...verdict, maybeProcessed: verdict.maybeProcessed && call === 'sign' });
       }
     },

@@ -82,6 +82,7 @@ export class Controller {
     sharedGauge(registry, `${prefix}max_concurrent_reconciles`, most, labels).labels(name).set(workers);
     // All series from the start, so that a rate over them misses nothing.
     for (const result of RESULTS) total.inc({ controller: name, result }, 0);
+    for (const counter of [this.#errors, this.#terminalErrors]) counter.inc(0);
     this.#active.set(0);
   }
 

@@ -120,12 +120,18 @@ export class Reflector<T extends KubernetesObject> {
     let failures = 0;
     while (!signal.aborted) {
       const startMs = clock.monotonicMs();
+      const isResuming = this.#watchFrom !== undefined;
       try {
-        if (this.#watchFrom === undefined) await this.#list(signal);
+        if (!isResuming) await this.#list(signal);
         await this.#watch(signal);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
+        // The server is well, and has told us what to do. Only if it says so of its own list is that a failure.
+        if (isResuming && isExpired(error)) {
+          this.#loseOurPlace(error);
+          continue;
+        }
         failures = clock.monotonicMs() - startMs < BACKOFF_RESET_MS ? failures + 1 : 1;
         const pauseMs = backoffMs(failures, BACKOFF, random);
         this.#onFailure(error, { failures, pauseMs });
@@ -137,15 +143,16 @@ export class Reflector<T extends KubernetesObject> {
   #onFailure(error: unknown, fields: { failures: number; pauseMs: number }): void {
     this.#lastError = error;
     this.#options.onFailure?.(error);
-    if (isExpired(error) || isResourceVersionTooLarge(error)) {
-      this.#watchFrom = undefined;
-      this.#listFrom = '';
-      this.#log.info({ ...errorFields(error), ...fields }, 'Place in the watch is lost, listing anew');
-      return;
-    }
+    if (isExpired(error) || isResourceVersionTooLarge(error)) this.#loseOurPlace(error);
     // Not from the client: an object that is not one. Only a new list can tell what it was.
     if (!(error instanceof KubernetesError)) this.#watchFrom = undefined;
     this.#log.warn({ ...errorFields(error), ...fields }, 'List or watch failed, trying again');
+  }
+
+  #loseOurPlace(error: unknown): void {
+    this.#watchFrom = undefined;
+    this.#listFrom = '';
+    this.#log.info(errorFields(error), 'Place in the watch is lost, listing the newest state');
   }
 
   async #list(signal: AbortSignal): Promise<void> {

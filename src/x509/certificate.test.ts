@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { isIssuedBy, parseCertificateDer, parseCertificates } from './certificate.ts';
+import { X509Error } from './errors.ts';
 import { encodePem } from './pem.ts';
 import {
   attribute,
@@ -24,6 +25,7 @@ import {
   seq,
   spki,
   text,
+  withOneMore,
 } from './test-support.ts';
 
 const key = newKey();
@@ -86,6 +88,11 @@ describe('parseCertificates', () => {
     assert.equal(certificate({ key, serial: int(0) }).serialHex, '0');
   });
 
+  test('passes over unique identifiers', () => {
+    const uniqueIds = Buffer.concat([der(0x81, Buffer.of(0, 1)), der(0x82, Buffer.of(0, 2))]);
+    assert.deepEqual(certificate({ key, uniqueIds, extensions: [san(dns('a'))] }).names, [{ kind: 'dns', value: 'a' }]);
+  });
+
   const rows: readonly (readonly [string, Partial<CertificateParts>, string, string])[] = [
     ['version 4', { version: 4 }, 'X509_CONTENT', 'the version is 4'],
     ['a negative serial', { serial: int(0x80) }, 'X509_CONTENT', 'the serial number is negative'],
@@ -119,6 +126,21 @@ describe('parseCertificates', () => {
       });
     });
   }
+
+  test('refuses an element more in any place', () => {
+    const places = withOneMore(certificateDer({ key, subject: seq(cn('a')), extensions: [san(dns('a'))] }));
+    const messages = places.map((bytes) => {
+      try {
+        return parseCertificateDer(bytes).subjectText;
+      } catch (error) {
+        assert(error instanceof X509Error);
+        return error.message;
+      }
+    });
+    assert.equal(messages.filter((message) => message.startsWith('Cannot parse certificate: ')).length, 17);
+    // OpenSSL reads the issuer's name (3 of the places) and the public key (2)
+    assert.equal(messages.filter((message) => message.endsWith('OpenSSL refuses it')).length, 5);
+  });
 
   test('refuses what follows and what is cut off', () => {
     const bytes = certificateDer({ key });

@@ -115,8 +115,8 @@ function readSerial(reader: DerReader): string {
 
 function readExtensions(reader: DerReader, version: number) {
   // issuerUniqueID and subjectUniqueID, which nobody uses
-  if (version > 1) reader.readOptional(contextTag(1, 'primitive'), 'the issuerUniqueID');
-  if (version > 1) reader.readOptional(contextTag(2, 'primitive'), 'the subjectUniqueID');
+  reader.readOptional(contextTag(1, 'primitive'), 'the issuerUniqueID');
+  reader.readOptional(contextTag(2, 'primitive'), 'the subjectUniqueID');
   const explicit = version === 3 ? reader.enterOptional(contextTag(3, 'constructed'), 'the extensions') : undefined;
   reader.end('the last field');
   const extensions = explicit?.enter(TAG.sequence, 'the extensions');

@@ -13,6 +13,9 @@ export interface CertificateChain {
   readonly ca?: Certificate;
 }
 
+/** A part of the chain, each certificate issued by the next. */
+type Piece = readonly [Certificate, ...Certificate[]];
+
 /**
  * Orders certificates, given in any order and repeatedly, into the one chain that they must form.
  * @throws X509Error X509_CHAIN when they form none or more than one, X509_LIMIT when they are too many
@@ -25,14 +28,17 @@ export function buildChain(certificates: readonly Certificate[]): CertificateCha
     const state = `there are more than ${MAX_CERTIFICATES} certificates`;
     throw new X509Error('X509_LIMIT', 'chain', `Cannot build chain: ${state}`);
   }
-  const pieces = unique.map((certificate) => [certificate]);
+  const pieces = unique.map((certificate): Piece => [certificate]);
   let last = pieces.pop();
   while (pieces.length > 0 && last !== undefined) {
     const piece = last;
     const index = pieces.findIndex((other) => joins(other, piece) || joins(piece, other));
     const other = pieces[index];
-    if (other === undefined) throw chainError(`${describe(piece)} neither issued nor was issued by the others`);
-    pieces[index] = joins(piece, other) ? [...piece, ...other] : [...other, ...piece];
+    if (other === undefined) {
+      const state = 'neither issued nor was issued by the others';
+      throw chainError(`the certificate "${piece[0].subjectText}" ${state}`);
+    }
+    pieces[index] = joins(other, piece) ? [...other, ...piece] : [...piece, ...other];
     last = pieces.pop();
   }
   if (last === undefined) throw chainError('there are no certificates');
@@ -40,22 +46,16 @@ export function buildChain(certificates: readonly Certificate[]): CertificateCha
 }
 
 /** Whether the end of `lower` was issued by the beginning of `upper`. */
-function joins(lower: readonly Certificate[], upper: readonly Certificate[]): boolean {
-  const [end, beginning] = [lower.at(-1), upper[0]];
-  return end !== undefined && beginning !== undefined && isIssuedBy(end, beginning);
+function joins(lower: Piece, upper: Piece): boolean {
+  return isIssuedBy(lower.at(-1) ?? lower[0], upper[0]);
 }
 
-function split(ordered: readonly Certificate[]): CertificateChain {
+function split(ordered: Piece): CertificateChain {
   const [leaf] = ordered;
-  const top = ordered.at(-1);
-  if (leaf === undefined || top === undefined) throw chainError('there are no certificates');
-  // A single certificate is the chain even when it is its own root
-  const chain = ordered.length > 1 && top.isSelfSigned ? ordered.slice(0, -1) : ordered;
+  const top = ordered.at(-1) ?? leaf;
+  // Of a self-signed certificate that was renewed, none is sent; the leaf is, even when it is its own root
+  const chain = ordered.filter((certificate) => certificate === leaf || !certificate.isSelfSigned);
   return ordered.length > 1 || top.isSelfSigned ? { leaf, chain, ca: top } : { leaf, chain };
-}
-
-function describe(piece: readonly Certificate[]): string {
-  return `the certificate "${piece[0]?.subjectText}"`;
 }
 
 function chainError(state: string): X509Error {

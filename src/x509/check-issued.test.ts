@@ -142,6 +142,11 @@ describe('checkIssued', () => {
       });
     }
 
+    test('are listed in full when they are ten', () => {
+      const ten = Array.from({ length: 10 }, (_, index) => dns(`n${index}`));
+      assert.match(check({ csr: sanOf(...ten) }).errors[0]?.message ?? '', /DNS:n9, which the certificate lacks$/);
+    });
+
     test('without a SAN on either side', () => {
       assert.deepEqual(
         check({ csr: sanOf(dns('a')) }).errors.map(({ code }) => code),

@@ -19,11 +19,13 @@ export function describeName({ kind, value }: SubjectAltName): string {
 }
 
 /**
- * The same string for names that mean the same: DNS names are compared without case (RFC 5280, 7.2),
- * everything else exactly.
+ * The same string for names that mean the same: DNS names and the schemes of URIs have no case (RFC 5280, 7.2 and 7.4;
+ * Go writes schemes in lower case), everything else is compared exactly.
  */
 export function nameKey({ kind, value }: SubjectAltName): string {
-  return `${PREFIXES[kind]}${kind === 'dns' ? value.toLowerCase() : value}`;
+  if (kind === 'dns') return `DNS:${value.toLowerCase()}`;
+  if (kind === 'uri') return `URI:${value.replace(/^[^:/?#]*:/, (scheme) => scheme.toLowerCase())}`;
+  return `${PREFIXES[kind]}${value}`;
 }
 
 /** The names inside `reader`, which is the SEQUENCE of a subjectAltName; there must be one at least. */
@@ -50,7 +52,7 @@ function parseGeneralName(reader: DerReader, element: DerElement): SubjectAltNam
     case contextTag(5, 'constructed'):
       return { kind: 'other', value: `ediPartyName:${toHex(content)}` };
     case contextTag(6, 'primitive'):
-      return { kind: 'uri', value: ascii(content, 'a URI', /^[\x21-\x7e]+$/, reader) };
+      return { kind: 'uri', value: ascii(content, 'a URI', /^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/, reader) };
     case contextTag(7, 'primitive'):
       return { kind: 'ip', value: parseIpAddress(content, reader) };
     case contextTag(8, 'primitive'):
@@ -60,11 +62,14 @@ function parseGeneralName(reader: DerReader, element: DerElement): SubjectAltNam
   }
 }
 
-/** Go takes any ASCII; NUL and other controls are refused here, and spaces where they can only deceive. */
+/**
+ * Go takes any ASCII; NUL and other controls are refused here, spaces where they can only deceive, and characters that
+ * RFC 3986 has not, which Go would escape in the certificate.
+ */
 function ascii(content: Uint8Array, what: string, allowed: RegExp, reader: DerReader): string {
   const text = toLatin1(content);
   if (!allowed.test(text))
-    throw reader.error('X509_CONTENT', `${what} is empty or not printable ASCII: "${printable(text)}"`);
+    throw reader.error('X509_CONTENT', `${what} is empty or has characters that it may not have: "${printable(text)}"`);
   return text;
 }
 

@@ -53,6 +53,13 @@ describe('nameKey', () => {
     assert.deepEqual((['dns', 'ip', 'email', 'uri', 'other'] as const).map(same), [true, false, false, false, false]);
   });
 
+  test('ignores the case of the scheme of a URI', () => {
+    const key = (value: string) => nameKey({ kind: 'uri', value });
+    assert.equal(key('SPIFFE://a/b'), key('spiffe://a/b'));
+    assert.notEqual(key('spiffe://a/B'), key('spiffe://a/b'));
+    assert.notEqual(key('/A:b'), key('/a:b'));
+  });
+
   test('tells the kinds apart', () => {
     const keys = (['dns', 'ip', 'email', 'uri', 'other'] as const).map((kind) => nameKey({ kind, value: 'a' }));
     assert.equal(new Set(keys).size, 5);

@@ -1,6 +1,7 @@
 /** Builders for tests: DER by hand, and requests and certificates that begin bare and can be wrong in any way. */
 import { generateKeyPairSync, type KeyPairKeyObjectResult as KeyPair, sign } from 'node:crypto';
 import { type Certificate, parseCertificateDer } from './certificate.ts';
+import { DerReader } from './der.ts';
 
 /** One element; the length is minimal. */
 export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
@@ -9,6 +10,19 @@ export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array
   if (length < 0x80) return Buffer.concat([Buffer.of(tag, length), content]);
   const digits = Buffer.from(length.toString(16).padStart(2 * Math.ceil(length.toString(16).length / 2), '0'), 'hex');
   return Buffer.concat([Buffer.of(tag, 0x80 | digits.length), digits, content]);
+}
+
+/** The same element with a NULL at the end of itself, and of each constructed element inside of it, in turn. */
+export function withOneMore(bytes: Uint8Array): Uint8Array[] {
+  const { tag, content } = new DerReader(bytes, 'CSR').readElement('an element');
+  if ((tag & 0x20) === 0) return [];
+  const reader = new DerReader(content, 'CSR');
+  const children: Uint8Array[] = [];
+  while (!reader.isEmpty) children.push(reader.readElement('an element').encoded);
+  const inside = children.flatMap((child, index) =>
+    withOneMore(child).map((changed) => der(tag, ...children.with(index, changed))),
+  );
+  return [der(tag, content, Buffer.of(5, 0)), ...inside];
 }
 
 export const seq = (...contents: readonly Uint8Array[]): Uint8Array => der(0x30, ...contents);
@@ -110,6 +124,7 @@ export interface CertificateParts {
   readonly notAfter?: string;
   readonly version?: number;
   readonly serial?: Uint8Array;
+  readonly uniqueIds?: Uint8Array;
   /** Instead of the same as outside. */
   readonly innerAlgorithm?: Uint8Array;
 }
@@ -131,6 +146,7 @@ export function certificateDer(parts: CertificateParts): Uint8Array {
     validity,
     subject,
     spki(parts.key),
+    parts.uniqueIds ?? Buffer.of(),
     parts.extensions && parts.extensions.length > 0 ? der(0xa3, seq(...parts.extensions)) : Buffer.of(),
   );
   return signed(info, issuer.key);

@@ -84,7 +84,10 @@ export async function issueCertificate(
 
 /** A key of its own, as Kubernetes signs ServiceAccount tokens with. */
 export function createKeyPem(): string {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'sec1', format: 'pem' }) as string;
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+    type: 'sec1',
+    format: 'pem',
+  }) as string;
 }
 
 function createKeys(): Promise<CryptoKeyPair> {

@@ -1,7 +1,8 @@
 // The temporary folder of a started server: everything that it writes is inside, and it is gone after stop() or when
 // this process ends in whatever way. After a failed start it is kept, for its logs.
 
-import { mkdtempSync, realpathSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,8 +19,10 @@ export interface ServerFolder {
 
 /** Makes an empty folder `cfssl-issuer-<name>-…` below the system's temporary folder. */
 export function createServerFolder(name: string): ServerFolder {
-  const path = mkdtempSync(join(realpathSync(tmpdir()), `cfssl-issuer-${name}-`));
+  const path = join(realpathSync(tmpdir()), `cfssl-issuer-${name}-${randomBytes(6).toString('hex')}`);
+  // The guardian first: a folder that is made before it would outlive a kill in between.
   const keeper = spawnGuarded({ folder: path });
+  mkdirSync(path, { mode: 0o700 });
   let settled: Promise<unknown> | undefined;
   return {
     path,

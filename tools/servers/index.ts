@@ -2,6 +2,7 @@
 
 export { type BinaryName, ensureBinary, ensureCertManagerCrds } from './binaries.ts';
 export { type CertManager, type CertManagerOptions, installCertManagerCrds, startCertManager } from './cert-manager.ts';
+export { type ServerProcess, startServerProcess } from './child.ts';
 export {
   type ControlPlane,
   type ControlPlaneOptions,
@@ -9,7 +10,6 @@ export {
   type KubernetesUser,
   startControlPlane,
 } from './control-plane.ts';
-export { type ServerProcess, startServerProcess } from './child.ts';
 export { applyCrds } from './crds.ts';
 export { ServersError, type ServersErrorCode } from './errors.ts';
 export { type ServerFolder, type Stoppable, startInFolder } from './folder.ts';

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+
+import { systemClock } from '../platform/index.ts';
+
+import { parseEndpoints } from './endpoints.ts';
+import { CfsslError } from './errors.ts';
+import { createAuthority, rejection, startServer, startTcpServer } from './test-support.ts';
+import { createTlsContext, type TlsConfig } from './tls-context.ts';
+import { createTransport, type HttpAnswer } from './transport.ts';
+
+const ca = await createAuthority('Server CA');
+const clientCa = await createAuthority('Client CA');
+const server = await ca.issue('server', {
+  san: [
+    { type: 'ip', value: '127.0.0.1' },
+    { type: 'dns', value: 'localhost' },
+  ],
+});
+const client = await clientCa.issue('client');
+const stranger = await (await createAuthority('Other CA')).issue('client');
+
+const certified = ({ certPem, keyPem }: { certPem: string; keyPem: string }) => ({ cert: certPem, key: keyPem });
+
+async function post(t: TestContext, url: string, tls: TlsConfig): Promise<HttpAnswer> {
+  const [endpoint] = parseEndpoints(url);
+  assert.ok(endpoint !== undefined);
+  const transport = createTransport(
+    { clock: systemClock },
+    { endpoint, secureContext: createTlsContext(tls), timeoutMs: 10_000, connectTimeoutMs: 5000 },
+  );
+  t.after(() => transport.close());
+  return await transport.post('sign', Buffer.from('{}'), { signal: new AbortController().signal });
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<[code: string, reason: string, maybeProcessed: boolean]> {
+  const error = await rejection(promise);
+  assert.ok(error instanceof CfsslError, String(error));
+  return [error.code, error.reason, error.details.maybeProcessed];
+}
+
+describe('TLS', () => {
+  test('trusts the CA that it is told to trust', async (t) => {
+    const { url } = await startServer(t, (_seen, response) => response.end('{}'), certified(server));
+    assert.equal((await post(t, url, { caPem: ca.certPem })).status, 200);
+    // Among others, with text in between.
+    assert.equal((await post(t, url, { caPem: `# CAs\n${clientCa.certPem}\n# ours\n${ca.certPem}` })).status, 200);
+  });
+
+  test('names the server (SNI), unless it is an address', async (t) => {
+    const names: unknown[] = [];
+    const { url, port } = await startServer(
+      t,
+      ({ socket }, response) => {
+        names.push((socket as TLSSocket & { servername?: string | false }).servername);
+        response.end('{}');
+      },
+      certified(server),
+    );
+    await post(t, `https://localhost:${port}`, { caPem: ca.certPem });
+    await post(t, url, { caPem: ca.certPem });
+    assert.deepEqual(names, ['localhost', false]);
+  });
+
+  const untrusted = 'TLS failed: the server or our client certificate is not trusted';
+
+  test('TLS: unknown CA', async (t) => {
+    const { url, seen } = await startServer(t, (_seen, response) => response.end('{}'), certified(server));
+    const expected = ['CFSSL_TLS_TRUST', `${untrusted} (unable to verify the first certificate)`, false];
+    assert.deepEqual(await failureOf(post(t, url, { caPem: clientCa.certPem })), expected);
+    assert.deepEqual(await failureOf(post(t, url, {})), expected);
+    assert.equal(seen.length, 0);
+  });
+
+  test('TLS: wrong name', async (t) => {
+    const other = await ca.issue('other', { san: [{ type: 'dns', value: 'ca.example' }] });
+    const { url, port, seen } = await startServer(t, (_seen, response) => response.end('{}'), certified(other));
+    assert.deepEqual(await failureOf(post(t, `https://localhost:${port}`, { caPem: ca.certPem })), [
+      'CFSSL_TLS_TRUST',
+      `${untrusted} (Host: localhost. is not in the cert's altnames: DNS:ca.example)`,
+      false,
+    ]);
+    assert.equal((await failureOf(post(t, url, { caPem: ca.certPem })))[0], 'CFSSL_TLS_TRUST');
+    assert.equal(seen.length, 0);
+  });
+
+  test('TLS: expired', async (t) => {
+    const expired = await ca.issue('server', { san: [{ type: 'ip', value: '127.0.0.1' }], isExpired: true });
+    const { url } = await startServer(t, (_seen, response) => response.end('{}'), certified(expired));
+    assert.deepEqual(await failureOf(post(t, url, { caPem: ca.certPem })), [
+      'CFSSL_TLS_TRUST',
+      `${untrusted} (certificate has expired)`,
+      false,
+    ]);
+  });
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const demand = {
+      ...certified(server),
+      ca: clientCa.certPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: version,
+      maxVersion: version,
+    };
+
+    test(`shows the client certificate, ${version}`, async (t) => {
+      const holders: unknown[] = [];
+      const { url } = await startServer(
+        t,
+        ({ socket }, response) => {
+          holders.push((socket as TLSSocket).getPeerCertificate().subject.CN);
+          response.end('{}');
+        },
+        demand,
+      );
+      const tls = { caPem: ca.certPem, clientCertPem: client.certPem, clientKeyPem: client.keyPem };
+      assert.equal((await post(t, url, tls)).status, 200);
+      assert.deepEqual(holders, ['client']);
+    });
+
+    test(`TLS: client certificate required, ${version}`, async (t) => {
+      const { url, seen } = await startServer(t, (_seen, response) => response.end('{}'), demand);
+      // Node's server closes TLS 1.3 connections without an alert, so there the outcome counts as open.
+      const codes = version === 'TLSv1.2' ? ['CFSSL_TLS_TRUST', 'CFSSL_UNREACHABLE'] : ['CFSSL_CONNECTION_LOST'];
+      for (const holder of [undefined, stranger]) {
+        const tls = { caPem: ca.certPem, clientCertPem: holder?.certPem, clientKeyPem: holder?.keyPem };
+        const [code, , maybeProcessed] = await failureOf(post(t, url, tls));
+        assert.ok(codes.includes(code), code);
+        assert.equal(maybeProcessed, version === 'TLSv1.3');
+      }
+      assert.equal(seen.length, 0);
+    });
+  }
+
+  test('TLS record error: https URL on a plain port', async (t) => {
+    const { port } = await startServer(t, (_seen, response) => response.end('{}'));
+    assert.deepEqual(await failureOf(post(t, `https://127.0.0.1:${port}`, {})), [
+      'CFSSL_WRONG_SCHEME',
+      'the URL says http where the server speaks https, or the reverse (wrong version number)',
+      false,
+    ]);
+  });
+
+  test('a connection that breaks in the handshake proves that nothing was sent', async (t) => {
+    const port = await startTcpServer(t, (socket) => {
+      socket.once('data', () => socket.end());
+    });
+    assert.deepEqual(await failureOf(post(t, `https://127.0.0.1:${port}`, {})), [
+      'CFSSL_UNREACHABLE',
+      'the server cannot be reached (ECONNRESET)',
+      false,
+    ]);
+  });
+});
+
+describe('createTlsContext', () => {
+  const refused: readonly (readonly [name: string, tls: TlsConfig, reason: string])[] = [
+    ['an empty CA bundle', { caPem: '' }, 'no trusted certificate can be read'],
+    ['a CA bundle of text', { caPem: 'MIIB' }, 'no trusted certificate can be read'],
+    [
+      'a CA bundle of a broken certificate',
+      { caPem: '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' },
+      'no trusted certificate can be read',
+    ],
+    ['a key as CA bundle', { caPem: ca.keyPem }, 'no trusted certificate can be read'],
+    [
+      'a client certificate without key',
+      { clientCertPem: client.certPem },
+      'a client certificate needs its key, and a key its certificate',
+    ],
+    [
+      'a client key without certificate',
+      { clientKeyPem: client.keyPem },
+      'a client certificate needs its key, and a key its certificate',
+    ],
+    [
+      "another certificate's key",
+      { clientCertPem: client.certPem, clientKeyPem: stranger.keyPem },
+      'the client certificate and its key cannot be read or do not belong together',
+    ],
+    [
+      'a client key that cannot be read',
+      { clientCertPem: client.certPem, clientKeyPem: client.keyPem.replace('MIG', 'XXX') },
+      'the client certificate and its key cannot be read or do not belong together',
+    ],
+  ];
+  for (const [name, tls, reason] of refused) {
+    test(`refuses ${name}`, () => {
+      assert.throws(() => createTlsContext(tls), {
+        name: 'CfsslError',
+        code: 'CFSSL_INVALID_TLS',
+        message: `Cannot use TLS settings: ${reason}`,
+      });
+    });
+  }
+
+  test('accepts nothing, a CA, a client certificate with key', () => {
+    createTlsContext({});
+    createTlsContext({ caPem: ca.certPem });
+    createTlsContext({ clientCertPem: client.certPem + clientCa.certPem, clientKeyPem: client.keyPem });
+  });
+});

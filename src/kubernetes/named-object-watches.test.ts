@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { ListWatcherDouble } from './list-watcher-double.ts';
+import { type NamedObjectHandle, NamedObjectWatches } from './named-object-watches.ts';
+import { LogDouble, WIDGETS, type Widget } from './test-support.ts';
+
+function start() {
+  const clock = new ManualClock();
+  const server = new ListWatcherDouble();
+  const log = new LogDouble();
+  const watches = new NamedObjectWatches({ client: server, clock, log, random: () => 0 });
+  const changes: string[] = [];
+  /** A user of `ns/a` that notes each state it is told of. */
+  const acquire = (user: string): NamedObjectHandle<Widget> => {
+    const handle: NamedObjectHandle<Widget> = watches.acquire(WIDGETS, 'ns', 'a', () =>
+      changes.push(`${user} ${handle.current().state}`),
+    );
+    return handle;
+  };
+  const end = async (): Promise<void> => {
+    watches.close();
+    await clock.advance(0);
+    assert.equal(server.openWatches, 0);
+    assert.equal(clock.pendingTimers, 0);
+  };
+  return { clock, server, log, watches, changes, acquire, end };
+}
+
+describe('NamedObjectWatches', () => {
+  test('tells of an object that is absent, comes, changes and goes', async () => {
+    const { clock, server, changes, acquire, end } = start();
+    const handle = acquire('one');
+    assert.deepEqual(handle.current(), { state: 'unknown' });
+    await handle.synced();
+    assert.deepEqual(handle.current(), { state: 'absent' });
+    server.put('a');
+    await clock.advance(0);
+    server.put('a', { colour: 'red' });
+    await clock.advance(0);
+    const current = handle.current();
+    assert.equal(current.state === 'present' && current.object.colour, 'red');
+    server.delete('a');
+    await clock.advance(0);
+    assert.deepEqual(changes, ['one absent', 'one present', 'one present', 'one absent']);
+    await end();
+  });
+
+  test('asks by name, so that RBAC can grant it by name', async () => {
+    const { server, acquire, end } = start();
+    await acquire('one').synced();
+    for (const { options } of server.calls) {
+      assert.deepEqual([options.namespace, options.fieldSelector], ['ns', 'metadata.name=a']);
+    }
+    await end();
+  });
+
+  test('users of one object share one connection, released when the last goes', async () => {
+    const { clock, server, watches, changes, acquire, end } = start();
+    const [one, two] = [acquire('one'), acquire('two')];
+    await Promise.all([one.synced(), two.synced()]);
+    await clock.advance(0);
+    assert.equal(server.openWatches, 1);
+    one.release();
+    one.release();
+    server.put('a');
+    await clock.advance(0);
+    assert.deepEqual(changes, ['one absent', 'two absent', 'two present']);
+    two.release();
+    await clock.advance(0);
+    assert.equal(server.openWatches, 0);
+    assert.equal(watches.size, 0);
+    await end();
+  });
+
+  test('an object that is acquired again is asked for again', async () => {
+    const { clock, server, acquire, end } = start();
+    const first = acquire('one');
+    await first.synced();
+    first.release();
+    server.put('a');
+    const second = acquire('two');
+    await second.synced();
+    assert.equal(second.current().state, 'present');
+    await clock.advance(0);
+    assert.equal(server.openWatches, 1);
+    await end();
+  });
+
+  test('a server that has never answered is a failure, told once, until it answers', async () => {
+    const { clock, server, changes, acquire, end } = start();
+    server.listFaults.push('error', 'error');
+    const handle = acquire('one');
+    await handle.synced();
+    const current = handle.current();
+    assert.match(current.state === 'failed' ? current.error.message : '', /Cannot serve/);
+    await clock.advance(5000);
+    assert.deepEqual(changes, ['one failed', 'one absent']);
+    await end();
+  });
+
+  test('a later failure leaves the object as it was last seen', async () => {
+    const { clock, server, changes, acquire, end } = start();
+    server.put('a');
+    const handle = acquire('one');
+    await handle.synced();
+    server.failWatch('resets', 'expired');
+    server.listFaults.push('error');
+    await clock.advance(5000);
+    assert.equal(handle.current().state, 'present');
+    assert.deepEqual(changes, ['one present']);
+    await end();
+  });
+
+  test('synced() heeds its signal, and does not hang on a handle that is released', async () => {
+    const { server, acquire, end } = start();
+    server.listFaults.push('none');
+    const handle = acquire('one');
+    await assert.rejects(handle.synced(AbortSignal.abort(new Error('Enough'))), /Enough/);
+    const waiting = handle.synced();
+    handle.release();
+    await waiting;
+    await end();
+  });
+
+  test('a callback that throws harms nobody else', async () => {
+    const { watches, changes, acquire, log, end } = start();
+    watches.acquire(WIDGETS, 'ns', 'a', () => {
+      throw new Error('Mine');
+    });
+    await acquire('two').synced();
+    assert.deepEqual(changes, ['two absent']);
+    assert.ok(log.lines.includes('error Handler of a named object failed'));
+    await end();
+  });
+});

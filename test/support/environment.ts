@@ -1,0 +1,164 @@
+/**
+ * The real servers that the tests share: started when the first test asks, stopped when the last has ended. All test
+ * files run in one process, so that a control plane is started once and not once a file. Each test works in a
+ * namespace of its own.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { parse } from 'yaml';
+import { CERTIFICATE_REQUESTS, type CertificateRequest, type Condition } from '../../src/api/index.ts';
+import { type Cluster, type Manifest, openCluster } from '../../tools/cluster.ts';
+import { type IssuerProcess, startIssuer } from '../../tools/issuer-process.ts';
+import {
+  applyCrds,
+  type Cfssl,
+  type ControlPlane,
+  installCertManagerCrds,
+  startCertManager,
+  startControlPlane,
+  startMultirootca,
+} from '../../tools/servers/index.ts';
+import { type CsrOptions, createCsr } from './csr.ts';
+
+export interface Environment {
+  readonly controlPlane: ControlPlane;
+  readonly cfssl: Cfssl;
+  readonly issuer: IssuerProcess;
+  readonly cluster: Cluster;
+}
+
+const ROOT = join(import.meta.dirname, '../..');
+export const CLUSTER_RESOURCE_NAMESPACE = 'cfssl-issuer-system';
+const GROUP = 'cfssl-issuer.wikimedia.org';
+
+const cleanup = new AsyncDisposableStack();
+after(() => cleanup.disposeAsync());
+
+const started = new Map<string, Promise<Environment>>();
+
+/**
+ * `cert-manager`: its controllers run, and approve every request. `bare`: nobody but our issuer and the test writes,
+ * so a test decides about approval.
+ */
+export function getEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environment> {
+  let environment = started.get(kind);
+  if (environment === undefined) {
+    environment = startEnvironment(kind);
+    started.set(kind, environment);
+  }
+  return environment;
+}
+
+async function startEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environment> {
+  const [controlPlane, cfssl] = await Promise.all([startControlPlane(), startMultirootca()]);
+  cleanup.use(controlPlane);
+  cleanup.use(cfssl);
+  if (kind === 'cert-manager') cleanup.use(await startCertManager({ access: controlPlane }));
+  else await installCertManagerCrds(controlPlane);
+  await installOurCrds(controlPlane);
+  const cluster = openCluster(controlPlane);
+  cleanup.defer(() => cluster.close());
+  await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: CLUSTER_RESOURCE_NAMESPACE } });
+  const issuer = cleanup.use(await startIssuer({ access: controlPlane }));
+  return { controlPlane, cfssl, issuer, cluster };
+}
+
+export async function installOurCrds(controlPlane: ControlPlane): Promise<void> {
+  const crds = ['issuers', 'clusterissuers'].map((plural): unknown =>
+    parse(readFileSync(join(ROOT, `config/crd/bases/${GROUP}_${plural}.yaml`), 'utf8')),
+  );
+  await applyCrds(controlPlane, crds);
+}
+
+let namespaces = 0;
+
+/** A new namespace; its name tells the test apart in logs. */
+export async function createNamespace(cluster: Cluster, prefix: string): Promise<string> {
+  namespaces += 1;
+  const name = `${prefix}-${namespaces}`;
+  await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  return name;
+}
+
+/** The Secret and the issuer for a CFSSL; an Issuer without a namespace given is a ClusterIssuer. */
+export function issuerManifests(
+  cfssl: Cfssl,
+  { name, namespace, spec = {} }: { readonly name: string; readonly namespace?: string; readonly spec?: object },
+): { readonly secret: Manifest; readonly issuer: Manifest } {
+  const where = namespace === undefined ? {} : { namespace };
+  return {
+    secret: {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `${name}-key`, namespace: namespace ?? CLUSTER_RESOURCE_NAMESPACE },
+      stringData: { key: cfssl.authKeys.server },
+    },
+    issuer: {
+      apiVersion: `${GROUP}/v1alpha1`,
+      kind: namespace === undefined ? 'ClusterIssuer' : 'Issuer',
+      metadata: { name, ...where },
+      spec: {
+        url: cfssl.url,
+        authSecretName: `${name}-key`,
+        label: 'intermediate1',
+        profile: 'server',
+        tls: { ca: { pem: cfssl.caPem } },
+        chain: { pem: cfssl.rootPem },
+        ...spec,
+      },
+    },
+  };
+}
+
+/** Creates a CertificateRequest, without any condition. */
+export async function createRequest(
+  cluster: Cluster,
+  { namespace, name, issuerRef, csr }: { namespace: string; name: string; issuerRef: object; csr?: CsrOptions },
+): Promise<void> {
+  await cluster.create({
+    apiVersion: 'cert-manager.io/v1',
+    kind: 'CertificateRequest',
+    metadata: { namespace, name },
+    spec: { request: Buffer.from(await createCsr(csr)).toString('base64'), issuerRef: { group: GROUP, ...issuerRef } },
+  });
+}
+
+/** Decides about a request as an approver does. */
+export async function judgeRequest(
+  cluster: Cluster,
+  at: { readonly namespace: string; readonly name: string },
+  ...types: readonly ('Approved' | 'Denied')[]
+): Promise<void> {
+  const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z/, 'Z');
+  const conditions: Condition[] = types.map((type) => ({
+    type,
+    status: 'True',
+    reason: 'test',
+    message: 'Judged by a test',
+    lastTransitionTime,
+  }));
+  await cluster.client.applyStatus(
+    CERTIFICATE_REQUESTS,
+    { metadata: at, status: { conditions } },
+    { fieldManager: 'test' },
+  );
+}
+
+/** Waits for a Ready condition with that reason, and gives the request. */
+export function waitForReason(
+  cluster: Cluster,
+  at: { readonly namespace: string; readonly name: string },
+  reason: string,
+): Promise<CertificateRequest> {
+  return cluster.waitFor<CertificateRequest>(
+    { resource: CERTIFICATE_REQUESTS, ...at },
+    (request) => readyOf(request)?.reason === reason,
+  );
+}
+
+export function readyOf(object: {
+  readonly status?: { readonly conditions?: readonly Condition[] };
+}): Condition | undefined {
+  return object.status?.conditions?.find(({ type }) => type === 'Ready');
+}
