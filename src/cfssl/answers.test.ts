@@ -192,6 +192,7 @@ const ROWS: readonly Row[] = [
     inner(405, 'Method is not allowed:"GET"'),
     'CFSSL_METHOD_REFUSED',
   ),
+  row('400/7400 a JSON envelope: 500 other', 400, inner(0, 'runtime error'), 'CFSSL_SERVER_ERROR', true),
   row('400/7400 a JSON envelope: bundle', 400, inner(1, 'error creating bundle'), 'CFSSL_BUNDLE_FAILED', true),
   row("400/7400 a JSON envelope: the proxy's token", 400, inner(1, 'invalid token'), 'CFSSL_PROXY_KEY'),
   row('400/7400 a JSON envelope in no row', 400, inner(77, 'new'), 'CFSSL_PROXY_UPSTREAM', true),
@@ -301,8 +302,8 @@ describe('parseSignAnswer', () => {
   });
 
   test('tells what was seen: status, code and message, printable and cut', () => {
-    const error = errorOf(() => parseSignAnswer(400, {}, failure(5500, `no\n\u202e"${'x'.repeat(300)}`)));
-    const cut = `no "${'x'.repeat(196)}…`;
+    const error = errorOf(() => parseSignAnswer(400, {}, failure(5500, `no\n\u202e"${'-x'.repeat(300)}`)));
+    const cut = `no "${'-x'.repeat(98)}…`;
     assert.deepEqual(error.details, {
       httpStatus: 400,
       cfsslCode: 5500,

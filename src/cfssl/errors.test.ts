@@ -22,9 +22,12 @@ describe('printable', () => {
       'expired: current time 2026-11-24T14:25:31Z is after 2026-01-01T00:00:00Z',
       'expired: current time is after 2026-01-01T00:00:00Z',
     ],
-    ['what is too long', 'x'.repeat(201), `${'x'.repeat(200)}…`],
-    ['what just fits', 'x'.repeat(200), 'x'.repeat(200)],
-    ['a cut through a character', `${'x'.repeat(199)}😀`, `${'x'.repeat(199)}\ufffd…`],
+    ['what is too long', '-x'.repeat(101), `${'-x'.repeat(100)}…`],
+    ['what just fits', '-x'.repeat(100), '-x'.repeat(100)],
+    ['a token', `{"token":"${'aB3+/'.repeat(8)}abc="}`, '{"token":"…"}'],
+    ['a request, though it is cut', `${'x'.repeat(5000)} end`, '… end'],
+    ['what is too short for a token', 'x'.repeat(39), 'x'.repeat(39)],
+    ['a cut through a character', `${'-'.repeat(199)}😀`, `${'-'.repeat(199)}\ufffd…`],
   ];
   for (const [name, text, shown] of rows) {
     test(name, () => assert.equal(printable(text), shown));

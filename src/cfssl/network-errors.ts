@@ -57,7 +57,7 @@ export function classifyNetworkError(error: Error, { wasWritten, isAborted }: Ex
 export function networkError(cause: Error, verdict: Verdict): CfsslError {
   return new CfsslError(verdict.code, {
     action: 'Cannot reach CFSSL',
-    reason: `${CFSSL_ERRORS[verdict.code]} (${verdict.code === 'CFSSL_ABORTED' ? cause.message : describe(cause)})`,
+    reason: `${CFSSL_ERRORS[verdict.code]} (${verdict.code === 'CFSSL_ABORTED' ? printable(cause.message) : describe(cause)})`,
     details: { maybeProcessed: verdict.maybeProcessed },
     cause,
   });

@@ -30,6 +30,8 @@ export class ListDecoder {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
+  /** Where the next backslash of this chunk is, as far as it has been looked for. */
+  #nextBackslash = -1;
   #isInItems = false;
   /** The item, or the stretch of envelope, that is not complete yet. */
   #parts: Buffer[] = [];
@@ -46,6 +48,7 @@ export class ListDecoder {
   push(chunk: Buffer): void {
     /** Where the stretch that we keep begins in this chunk; -1 between items. */
     let start = this.#isBetweenItems() ? -1 : 0;
+    this.#nextBackslash = -1;
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i];
       if (this.#isInString) {
@@ -90,23 +93,27 @@ export class ListDecoder {
     }
   }
 
-  /** The index of the string's last byte in this chunk, from one that is inside it. Most of a list is long strings. */
+  /** From inside a string to its closing quote, or to the end of the chunk: most of a list is long strings. */
   #skipString(chunk: Buffer, from: number): number {
-    let isEscaped = this.#isEscaped;
-    for (let i = from; i < chunk.length; i++) {
-      const byte = chunk[i];
-      if (isEscaped) {
-        isEscaped = false;
-      } else if (byte === QUOTE) {
-        this.#isInString = false;
-        this.#isEscaped = false;
-        return i;
-      } else if (byte === BACKSLASH) {
-        isEscaped = true;
+    let i = this.#isEscaped ? from + 1 : from;
+    this.#isEscaped = false;
+    for (;;) {
+      const quote = chunk.indexOf(QUOTE, i);
+      const end = quote < 0 ? chunk.length : quote;
+      if (this.#nextBackslash < i) {
+        const found = chunk.indexOf(BACKSLASH, i);
+        this.#nextBackslash = found < 0 ? Number.POSITIVE_INFINITY : found;
+      }
+      if (this.#nextBackslash >= end) {
+        this.#isInString = quote < 0;
+        return end;
+      }
+      i = this.#nextBackslash + 2; // What follows a backslash ends nothing.
+      if (i > chunk.length) {
+        this.#isEscaped = true;
+        return chunk.length;
       }
     }
-    this.#isEscaped = isEscaped;
-    return chunk.length;
   }
 
   #isBetweenItems(): boolean {

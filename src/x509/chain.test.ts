@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Certificate } from './certificate.ts';
-import { buildChain } from './chain.ts';
+import { type Certificate, parseCertificates } from './certificate.ts';
+import { buildChain, encodeChain } from './chain.ts';
 import { authority, certificate, cn, int, newKey, seq } from './test-support.ts';
 
 const root = authority('root');
@@ -19,6 +19,17 @@ const permutations = <T>(items: readonly T[]): T[][] =>
   items.length < 2
     ? [[...items]]
     : items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]));
+
+describe('encodeChain', () => {
+  test('writes what parseCertificates reads, ended by a newline', () => {
+    const pem = encodeChain(all);
+    assert.match(pem, /[^\n]\n$/);
+    assert.deepEqual(
+      parseCertificates(pem).map((one) => one.sha256Hex),
+      all.map((one) => one.sha256Hex),
+    );
+  });
+});
 
 /** The cases of cert-manager's `parse_certificate_chain_test.go`, and a few more. */
 describe('buildChain', () => {

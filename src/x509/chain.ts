@@ -45,6 +45,11 @@ export function buildChain(certificates: readonly Certificate[]): CertificateCha
   return split(last);
 }
 
+/** The PEM of the certificates in their order, ended by a newline. */
+export function encodeChain(certificates: readonly Certificate[]): string {
+  return certificates.map(({ pem }) => pem).join('');
+}
+
 /** Whether the end of `lower` was issued by the beginning of `upper`. */
 function joins(lower: Piece, upper: Piece): boolean {
   return isIssuedBy(lower.at(-1) ?? lower[0], upper[0]);

@@ -108,7 +108,7 @@ function parseAttributes(reader: DerReader): Extensions {
 
 /**
  * Proves that the requester has the private key: returns when the CSR is signed by its own key.
- * @throws X509Error X509_SIGNATURE; X509_UNSUPPORTED for other keys than RSA, P-256, P-384, P-521 and Ed25519 and for
+XX
  * algorithms that are broken or unknown; X509_CONTENT for a key that cannot exist
  */
 export function verifyCsr(csr: CertificateSigningRequest): void {

@@ -3,7 +3,7 @@ export {
   isIssuedBy,
   parseCertificates,
 } from './certificate.ts';
-export { buildChain, type CertificateChain } from './chain.ts';
+export { buildChain, type CertificateChain, encodeChain } from './chain.ts';
 export {
   type CheckResult,
   checkIssued,

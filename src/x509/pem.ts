@@ -7,7 +7,6 @@ import { printable, X509Error, type X509ErrorCode, type X509Object } from './err
 
 const DASHES = '-----';
 const BEGIN = '-----BEGIN ';
-const LINE_LENGTH = 64;
 
 export interface PemOptions {
   readonly object: X509Object;
@@ -61,7 +60,7 @@ function decodeBody(body: string, options: PemOptions): Uint8Array {
 /** One PEM block with a final newline. */
 export function encodePem(label: 'CERTIFICATE' | 'CERTIFICATE REQUEST', der: Uint8Array): string {
   const base64 = toBuffer(der).toString('base64');
-  const lines = base64.match(new RegExp(`.{1,${LINE_LENGTH}}`, 'g')) ?? [];
+  const lines = base64.match(/.{1,64}/g) ?? [];
   return `${BEGIN}${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 

@@ -104,22 +104,15 @@ export function verifySignature({ object, signed, signature, algorithm, publicKe
 }
 
 function assertSupported(key: PublicKey, algorithm: SignatureAlgorithm, object: X509Object): void {
-  const isRsaSize = key.bits !== undefined && key.bits >= MIN_RSA_BITS && key.bits <= MAX_RSA_BITS;
-  const isSupported = {
-    rsa: isRsaSize,
-    'rsa-pss': isRsaSize,
-    ec: VERIFIED_CURVES.includes(key.curve ?? ''),
-    ed25519: true,
-    other: false,
-  }[key.type];
-  if (!isSupported) {
-    const state = `keys ${describePublicKey(key)} are not supported`;
-    throw new X509Error('X509_UNSUPPORTED', object, `Cannot verify ${object}: ${state}`);
-  }
-  if (algorithm.scheme === 'unknown') {
-    const state = `signature algorithm ${algorithm.name} is not supported`;
-    throw new X509Error('X509_UNSUPPORTED', object, `Cannot verify ${object}: ${state}`);
-  }
+  const fail = (what: string) =>
+    new X509Error('X509_UNSUPPORTED', object, `Cannot verify ${object}: ${what} not supported`);
+  if (!isSupportedKey(key)) throw fail(`keys ${describePublicKey(key)} are`);
+  if (algorithm.scheme === 'unknown') throw fail(`signature algorithm ${algorithm.name} is`);
+}
+
+function isSupportedKey({ type, bits = 0, curve = '' }: PublicKey): boolean {
+  if (type === 'rsa' || type === 'rsa-pss') return bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS;
+  return type === 'ed25519' || VERIFIED_CURVES.includes(curve);
 }
 
 function importKey(spkiDer: Uint8Array, object: X509Object): KeyObject {

@@ -21,11 +21,14 @@ import {
 } from '../../tools/servers/index.ts';
 import { type CsrOptions, createCsr } from './csr.ts';
 
-export interface Environment {
+export interface Servers {
   readonly controlPlane: ControlPlane;
   readonly cfssl: Cfssl;
-  readonly issuer: IssuerProcess;
   readonly cluster: Cluster;
+}
+
+export interface Environment extends Servers {
+  readonly issuer: IssuerProcess;
 }
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -50,7 +53,21 @@ export function getEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environme
   return environment;
 }
 
+let withoutIssuer: Promise<Servers> | undefined;
+
+/** A cluster of its own for tests that start and stop issuers themselves. */
+export function getServers(): Promise<Servers> {
+  withoutIssuer ??= startServers('bare');
+  return withoutIssuer;
+}
+
 async function startEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environment> {
+  const servers = await startServers(kind);
+  const issuer = cleanup.use(await startIssuer({ access: servers.controlPlane }));
+  return { ...servers, issuer };
+}
+
+async function startServers(kind: 'cert-manager' | 'bare'): Promise<Servers> {
   const [controlPlane, cfssl] = await Promise.all([startControlPlane(), startMultirootca()]);
   cleanup.use(controlPlane);
   cleanup.use(cfssl);
@@ -60,8 +77,7 @@ async function startEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environm
   const cluster = openCluster(controlPlane);
   cleanup.defer(() => cluster.close());
   await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: CLUSTER_RESOURCE_NAMESPACE } });
-  const issuer = cleanup.use(await startIssuer({ access: controlPlane }));
-  return { controlPlane, cfssl, issuer, cluster };
+  return { controlPlane, cfssl, cluster };
 }
 
 export async function installOurCrds(controlPlane: ControlPlane): Promise<void> {
