@@ -47,6 +47,6 @@ describe('SIGTERM', () => {
     await using second = await startIssuer({ access: controlPlane, flags: ['--enable-leader-election'] });
     await Promise.all(names.map((name) => waitForReason(cluster, { namespace, name }, 'Issued')));
     const issued = [...log, ...second.readLog()].filter((record) => record['msg'] === 'Certificate issued');
-    assert.deepEqual(issued.map((record) => record['name']).sort(), [...names].sort());
+    assert.deepEqual(issued.map((record) => String(record['name'])).sort(), [...names].sort());
   });
 });

@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 
-import type { CertificateRequest } from '../src/api/index.ts';
 import { type Cluster, isReady, type Manifest, type ObjectWithConditions, openCluster, resourceOf } from './cluster.ts';
 import { formatIntroduction, formatNextSteps, formatReport, type Servers } from './demo-report.ts';
 import { startIssuer } from './issuer-process.ts';
@@ -44,7 +43,7 @@ async function runDemo(once: boolean, signal: AbortSignal): Promise<void> {
   for (const sample of samples) await cluster.create(sample);
   const objects = await progress('Waiting until every sample is Ready', () => waitForAll(cluster, samples, signal));
   const readyMs = performance.now();
-  const verified = await verifyAll(cluster, objects, cfssl.rootPem, [...Object.values(cfssl.intermediatePems)]);
+  const verified = await verifyAll(cluster, objects, cfssl.rootPem, Object.values(cfssl.intermediatePems));
   process.stdout.write(formatReport(objects, verified, { applyToReadyMs: readyMs - appliedMs }));
   if (once) {
     process.stdout.write(
@@ -84,8 +83,7 @@ async function verifyAll(
   const verified = new Map<ObjectWithConditions, Verified>();
   for (const object of objects) {
     if (object.kind === 'Certificate') verified.set(object, await verifySecret(cluster, object, known));
-    if (object.kind === 'CertificateRequest')
-      verified.set(object, verifyRequest(object as unknown as CertificateRequest, known));
+    if (object.kind === 'CertificateRequest') verified.set(object, verifyRequest(object, known));
   }
   return verified;
 }

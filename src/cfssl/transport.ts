@@ -4,7 +4,7 @@
  * the first byte of the request was written is told apart from what fails after it.
  */
 import type { SecureContext } from 'node:tls';
-import { type Dispatcher, Pool } from 'undici';
+import { buildConnector, type Dispatcher, Pool } from 'undici';
 
 import { type Clock, withTimeout } from '../platform/index.ts';
 
@@ -52,13 +52,12 @@ const MAX_CONNECTIONS = 16;
 const ENDPOINT_NAMES = { sign: 'authsign', probe: 'authsign', info: 'info' } as const satisfies Record<Call, string>;
 
 export function createTransport({ clock }: { readonly clock: Clock }, config: TransportConfig): Transport {
-  const { endpoint, secureContext, timeoutMs, connectTimeoutMs } = config;
+  const { endpoint, timeoutMs } = config;
   const pool = new Pool(endpoint.origin, {
     connections: MAX_CONNECTIONS,
     pipelining: 1,
-    allowH2: false,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    connect: { timeout: connectTimeoutMs, ...(secureContext === undefined ? {} : { secureContext }) },
+    connect: createConnector(config),
     // One deadline covers all: `timeoutMs`.
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -81,6 +80,25 @@ export function createTransport({ clock }: { readonly clock: Clock }, config: Tr
       }
     },
     close: () => pool.destroy(),
+  };
+}
+
+/**
+ * A TLS alert is followed by the end of the stream, and undici keeps the last error of a connection: to learn that our
+ * certificate was refused, the first one must end it.
+ */
+function createConnector({ secureContext, connectTimeoutMs }: TransportConfig): buildConnector.connector {
+  const connect = buildConnector({
+    allowH2: false,
+    timeout: connectTimeoutMs,
+    ...(secureContext === undefined ? {} : { secureContext }),
+  });
+  return (options, callback) => {
+    connect(options, (...outcome) => {
+      const [, socket] = outcome;
+      socket?.prependOnceListener('error', (error) => socket.destroy(error));
+      callback(...outcome);
+    });
   };
 }
 

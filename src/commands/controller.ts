@@ -83,7 +83,10 @@ async function run(flags: Flags, { config, namespace, log, defaultTrustPem }: Se
   const clock = systemClock;
   const registry = new Registry();
   const instance = `${hostname()}_${randomUUID()}`;
-  log.info({ version: VERSION, pid: process.pid, apiServer: config.server, from: config.source, namespace }, 'Starting');
+  log.info(
+    { version: VERSION, pid: process.pid, apiServer: config.server, from: config.source, namespace },
+    'Starting',
+  );
   const client = createKubernetesClient({ clock, log, registry }, config, { userAgent: `cfssl-issuer/${VERSION}` });
   const elector = flags['enable-leader-election']
     ? new LeaderElector(

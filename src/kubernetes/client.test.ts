@@ -1,5 +1,6 @@
 /** The client over real loopback sockets: what the server of each case says, byte by byte, is in the case. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -575,7 +576,24 @@ describe('KubernetesClient.watch', () => {
       });
       response.write(event('a'));
     });
-    for await (const _ of client.watch<Widget>(WIDGETS, options)) break;
+    const stop = new AbortController();
+    for await (const _ of client.watch<Widget>(WIDGETS, { ...options, signal: stop.signal })) break;
+    await until(() => isClosed);
+    assert.equal(getEventListeners(stop.signal, 'abort').length, 0);
+  });
+
+  test('a callback that throws when the watch opens closes the connection too', async (t) => {
+    let isClosed = false;
+    const { client } = await start(t, (_, response) => {
+      response.on('close', () => {
+        isClosed = true;
+      });
+      response.write(event('a'));
+    });
+    const onOpen = (): void => {
+      throw new Error('Mine');
+    };
+    assert.match((await errorOf(namesOf(client.watch<Widget>(WIDGETS, { ...options, onOpen })))).message, /Mine/);
     await until(() => isClosed);
   });
 });

@@ -23,13 +23,14 @@ function start(options: Partial<EventRecorderOptions> = {}) {
   const log = new LogDouble();
   const stop = new AbortController();
   const sent: Sent[] = [];
-  /** What the next calls fail with. */
-  const failures: (KubernetesError | 'hang')[] = [];
+  /** What the next calls fail with, or wait for. */
+  const failures: (KubernetesError | 'hang' | Promise<void>)[] = [];
   const state = { isIdle: true };
   const call = async (verb: Sent['verb'], object: object, signal: AbortSignal | undefined): Promise<never> => {
     const failure = failures.shift();
     await Promise.resolve();
     if (failure === 'hang') await hang(signal);
+    else if (failure instanceof Promise) await failure;
     else if (failure !== undefined) throw failure;
     sent.push({ verb, atMs: clock.monotonicMs(), object: object as Sent['object'] });
     return object as never;
@@ -123,6 +124,21 @@ describe('EventRecorder', () => {
     await clock.advance(0);
     assert.equal(sent[2]?.verb, 'create');
     assert.equal(sent[2]?.object['series'], undefined);
+    await end();
+  });
+
+  test('what happens while its event is being sent is told later', async () => {
+    const { clock, recorder, sent, failures, end } = start();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    failures.push(promise);
+    recorder.record(event());
+    await clock.advance(0);
+    recorder.record(event());
+    resolve();
+    await clock.advance(0);
+    assert.equal(sent[0]?.object['series'], undefined);
+    await clock.advance(61_000);
+    assert.deepEqual(sent[1]?.object['series'], { count: 2, lastObservedTime: '2026-01-01T00:00:00.000000Z' });
     await end();
   });
 

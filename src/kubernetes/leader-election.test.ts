@@ -8,8 +8,8 @@ import { LeaderElector, type LeaderElectorDeps, type Lease } from './leader-elec
 import { hang, LogDouble } from './test-support.ts';
 
 type Client = LeaderElectorDeps['client'];
-/** `lost-answer`: the write happens, its answer never arrives. */
-type Fault = 'none' | 'error' | 'hang' | 'lost-answer';
+/** `lost-answer`: the write happens, its answer never arrives. A promise: the answer arrives when that resolves. */
+type Fault = 'none' | 'error' | 'hang' | 'lost-answer' | Promise<void>;
 
 /** The one Lease that there is, with optimistic locking. */
 class LeaseServer {
@@ -37,6 +37,7 @@ class LeaseServer {
       if (now === 'hang') await hang(signal);
       const lease = work();
       if (now === 'lost-answer') await hang(signal);
+      if (now instanceof Promise) await now;
       return lease as R;
     };
     return {
@@ -243,6 +244,42 @@ describe('LeaderElector', () => {
     stop.abort();
     await running;
     assert.equal(server.holder, undefined);
+  });
+
+  test('a renewal counts from when it was sent, not from when it was answered', async () => {
+    const clock = new ManualClock();
+    const server = new LeaseServer();
+    let now: Fault = 'none';
+    const { elector } = createElector(
+      clock,
+      server.client(() => now),
+    );
+    const { running } = follow(elector, new AbortController());
+    await clock.advance(1000);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    now = promise;
+    await clock.advance(1000); // Sent now, two seconds after the first.
+    now = 'error';
+    await clock.advance(4000);
+    resolve();
+    await clock.advance(5999);
+    assert.equal(elector.isLeader(), true);
+    await clock.advance(1);
+    assert.equal(elector.isLeader(), false);
+    await running;
+  });
+
+  test('a lease that another has taken is not let go for it', async () => {
+    const clock = new ManualClock();
+    const server = new LeaseServer();
+    const { elector } = createElector(clock, server.client());
+    const stop = new AbortController();
+    const { running } = follow(elector, stop);
+    await clock.advance(0);
+    if (server.lease !== undefined) server.write({ ...server.lease, spec: { holderIdentity: 'b' } });
+    stop.abort();
+    await running;
+    assert.equal(server.holder, 'b');
   });
 
   test('isLeader() is false after a stall, before any timer has had its turn', () => {

@@ -47,6 +47,23 @@ describe('ListDecoder', () => {
     );
   });
 
+  test('escapes are seen across every cut', () => {
+    const list = { items: [{ a: '\\"\\\\', 'b"]}': '\\' }, { c: '"\\"' }], note: '\\"\\' };
+    const json = Buffer.from(JSON.stringify(list));
+    for (let cut = 1; cut < json.length; cut++) {
+      for (const sizes of [[cut], Array.from({ length: cut }, () => 1)]) {
+        const { items, envelope } = decode(split(json, sizes));
+        assert.deepEqual({ ...envelope, items }, list, `cut at ${cut}`);
+      }
+    }
+  });
+
+  test('another array beside the items is part of the envelope', () => {
+    const list = { before: [{ a: 1 }, [2]], items: [{ b: 1 }], after: [3] };
+    const { items, envelope } = decode([Buffer.from(JSON.stringify(list))]);
+    assert.deepEqual({ ...envelope, items }, list);
+  });
+
   test('an empty list in Go’s form has no items', () => {
     const { items, envelope } = decode([Buffer.from('{"metadata":{"resourceVersion":"7"},"items":null}\n')]);
     assert.deepEqual(items, []);

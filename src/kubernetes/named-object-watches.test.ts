@@ -113,13 +113,13 @@ describe('NamedObjectWatches', () => {
   });
 
   test('synced() heeds its signal, and does not hang on a handle that is released', async () => {
-    const { server, acquire, end } = start();
-    server.listFaults.push('none');
+    const { acquire, end } = start();
     const handle = acquire('one');
-    await assert.rejects(handle.synced(AbortSignal.abort(new Error('Enough'))), /Enough/);
-    const waiting = handle.synced();
+    const [aborted, waiting] = [handle.synced(AbortSignal.abort(new Error('Enough'))), handle.synced()];
     handle.release();
+    await assert.rejects(aborted, /Enough/);
     await waiting;
+    assert.deepEqual(handle.current(), { state: 'unknown' });
     await end();
   });
 

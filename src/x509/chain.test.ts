@@ -99,6 +99,24 @@ describe('buildChain', () => {
     });
   }
 
+  test('gives up on many certificates of one name before they cost seconds', () => {
+    // None issued another: every pair is tried
+    const many = Array.from({ length: 100 }, (_, index) => authority('root', { serial: int(index) }).certificate);
+    assert.throws(() => buildChain(many), { code: 'X509_CHAIN' });
+    // Each issued the next, so that every join is found late
+    let issuer = root;
+    const chain = [root.certificate];
+    while (chain.length < 150) {
+      issuer = authority('root', { issuer });
+      chain.push(issuer.certificate);
+    }
+    assert.throws(() => buildChain(chain), {
+      name: 'X509Error',
+      code: 'X509_LIMIT',
+      message: 'Cannot build chain: too many certificates have the same name',
+    });
+  });
+
   test('refuses none and more than 1000', () => {
     assert.throws(() => buildChain([]), broken(/^Cannot build chain: there are no certificates$/));
     const many = Array.from({ length: 1001 }, (_, index) => ({ ...leaf, sha256Hex: String(index) }));

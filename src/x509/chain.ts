@@ -2,8 +2,9 @@
  * Chains by the rules of cert-manager's `ParseSingleCertificateChain` (pkg/util/pki/parse_certificate_chain.go, v1.21),
  * so that what we publish is what cert-manager's own issuers would.
  */
+import { equalBytes } from './bytes.ts';
 import { type Certificate, isIssuedBy, MAX_CERTIFICATES } from './certificate.ts';
-import { X509Error } from './errors.ts';
+import { X509Error, type X509ErrorCode } from './errors.ts';
 
 export interface CertificateChain {
   readonly leaf: Certificate;
@@ -13,6 +14,9 @@ export interface CertificateChain {
   readonly ca?: Certificate;
 }
 
+/** A chain of 1000 needs 3000; only certificates that share a name need more, up to the square of their number. */
+const MAX_SIGNATURE_CHECKS = 5000;
+
 /** A part of the chain, each certificate issued by the next. */
 type Piece = readonly [Certificate, ...Certificate[]];
 
@@ -21,13 +25,15 @@ type Piece = readonly [Certificate, ...Certificate[]];
  * @throws X509Error X509_CHAIN when they form none or more than one, X509_LIMIT when they are too many
  */
 export function buildChain(certificates: readonly Certificate[]): CertificateChain {
-  const byFingerprint = new Map(certificates.map((certificate) => [certificate.sha256Hex, certificate]));
-  // Sorted, so that the result depends on the set alone, also where a root was renewed under the same key
-  const unique = [...byFingerprint.values()].toSorted((a, b) => (a.sha256Hex < b.sha256Hex ? -1 : 1));
-  if (unique.length > MAX_CERTIFICATES) {
-    const state = `there are more than ${MAX_CERTIFICATES} certificates`;
-    throw new X509Error('X509_LIMIT', 'chain', `Cannot build chain: ${state}`);
-  }
+  const unique = withoutDuplicates(certificates);
+  let checks = 0;
+  const joins = (lower: Piece, upper: Piece): boolean => {
+    const end = lower.at(-1) ?? lower[0];
+    if (!equalBytes(end.issuerDer, upper[0].subjectDer)) return false;
+    checks += 1;
+    if (checks > MAX_SIGNATURE_CHECKS) throw chainError('X509_LIMIT', 'too many certificates have the same name');
+    return isIssuedBy(end, upper[0]);
+  };
   const pieces = unique.map((certificate): Piece => [certificate]);
   let last = pieces.pop();
   while (pieces.length > 0 && last !== undefined) {
@@ -36,12 +42,12 @@ export function buildChain(certificates: readonly Certificate[]): CertificateCha
     const other = pieces[index];
     if (other === undefined) {
       const state = 'neither issued nor was issued by the others';
-      throw chainError(`the certificate "${piece[0].subjectText}" ${state}`);
+      throw chainError('X509_CHAIN', `the certificate "${piece[0].subjectText}" ${state}`);
     }
     pieces[index] = joins(other, piece) ? [...other, ...piece] : [...piece, ...other];
     last = pieces.pop();
   }
-  if (last === undefined) throw chainError('there are no certificates');
+  if (last === undefined) throw chainError('X509_CHAIN', 'there are no certificates');
   return split(last);
 }
 
@@ -50,9 +56,13 @@ export function encodeChain(certificates: readonly Certificate[]): string {
   return certificates.map(({ pem }) => pem).join('');
 }
 
-/** Whether the end of `lower` was issued by the beginning of `upper`. */
-function joins(lower: Piece, upper: Piece): boolean {
-  return isIssuedBy(lower.at(-1) ?? lower[0], upper[0]);
+function withoutDuplicates(certificates: readonly Certificate[]): Certificate[] {
+  const byFingerprint = new Map(certificates.map((certificate) => [certificate.sha256Hex, certificate]));
+  if (byFingerprint.size > MAX_CERTIFICATES) {
+    throw chainError('X509_LIMIT', `there are more than ${MAX_CERTIFICATES} certificates`);
+  }
+  // Sorted, so that the result depends on the set alone, also where a root was renewed under the same key
+  return [...byFingerprint.values()].toSorted((a, b) => (a.sha256Hex < b.sha256Hex ? -1 : 1));
 }
 
 function split(ordered: Piece): CertificateChain {
@@ -63,6 +73,6 @@ function split(ordered: Piece): CertificateChain {
   return ordered.length > 1 || top.isSelfSigned ? { leaf, chain, ca: top } : { leaf, chain };
 }
 
-function chainError(state: string): X509Error {
-  return new X509Error('X509_CHAIN', 'chain', `Cannot build chain: ${state}`);
+function chainError(code: X509ErrorCode, state: string): X509Error {
+  return new X509Error(code, 'chain', `Cannot build chain: ${state}`);
 }

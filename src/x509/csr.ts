@@ -108,8 +108,9 @@ function parseAttributes(reader: DerReader): Extensions {
 
 /**
  * Proves that the requester has the private key: returns when the CSR is signed by its own key.
-XX
- * algorithms that are broken or unknown; X509_CONTENT for a key that cannot exist
+ * @throws X509Error X509_SIGNATURE; X509_UNSUPPORTED for keys other than RSA of 1024 to 16384 bits, P-256, P-384, P-521
+ * and Ed25519, and for algorithms that we do not know (SHA-1 is known, as in Go, since it signs nothing but the request);
+ * X509_CONTENT for a key that cannot exist
  */
 export function verifyCsr(csr: CertificateSigningRequest): void {
   verifySignature({

@@ -106,6 +106,12 @@ describe('DerReader', () => {
     assert.throws(() => reader('06062a8880808000').readOid('it'), fails(/an arc above 2147483647$/));
   });
 
+  test('readOid() refuses more than 64 bytes', () => {
+    const long = (length: number) => new DerReader(der(0x06, Buffer.alloc(length, 1)), 'CSR').readOid('it');
+    assert.equal(long(64).length, 129);
+    assert.throws(() => long(65), fails('Cannot parse CSR: it has 65 bytes', 'X509_LIMIT'));
+  });
+
   test('walk() refuses deep nesting without deep recursion, and takes 32 levels', () => {
     const nested = (levels: number): Uint8Array => {
       let bytes: Uint8Array = new Uint8Array();

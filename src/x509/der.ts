@@ -19,7 +19,6 @@ export const TAG = {
   ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
-  universalString: 0x1c,
   bmpString: 0x1e,
   sequence: 0x30,
   set: 0x31,
@@ -35,6 +34,8 @@ const MAX_DEPTH = 32;
 const CONSTRUCTED = 0x20;
 /** Go's limit for an arc of an object identifier. */
 const MAX_ARC = 2 ** 31 - 1;
+/** Far above the OIDs in use; it keeps messages that name one short. */
+const MAX_OID_BYTES = 64;
 
 export interface DerElement {
   readonly tag: number;
@@ -163,6 +164,7 @@ export class DerReader {
 
   /** The content of an OBJECT IDENTIFIER in dotted form. */
   decodeOid(content: Uint8Array, what: string): string {
+    if (content.length > MAX_OID_BYTES) throw this.error('X509_LIMIT', `${what} has ${content.length} bytes`);
     const arcs: number[] = [];
     let arc = 0;
     let isInside = false;

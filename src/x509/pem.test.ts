@@ -24,7 +24,7 @@ describe('parsePem', () => {
   const block = (inner: string, label = 'CERTIFICATE') => `-----BEGIN ${label}-----${inner}-----END ${label}-----`;
   const rows: readonly (readonly [string, string, string, string])[] = [
     ['no block', 'text', 'X509_PEM', 'there is no PEM block'],
-    ['too many blocks', PEM.repeat(3), 'X509_LIMIT', 'there is more than 2 PEM blocks'],
+    ['too many blocks', PEM.repeat(3), 'X509_LIMIT', 'it has more than 2 PEM blocks'],
     [
       'another label',
       block('\nAA==\n', 'PRIVATE KEY'),

@@ -26,7 +26,7 @@ export function parsePem(text: string, options: PemOptions): Uint8Array[] {
     }
     if (ders.length === options.maxBlocks) {
       const blocks = options.maxBlocks === 1 ? 'one PEM block' : `${options.maxBlocks} PEM blocks`;
-      throw pemError(options, 'X509_LIMIT', `there is more than ${blocks}`);
+      throw pemError(options, 'X509_LIMIT', `it has more than ${blocks}`);
     }
     const labelStart = begin + BEGIN.length;
     const labelEnd = text.indexOf(DASHES, labelStart);

@@ -52,7 +52,11 @@ const MAX_RSA_BITS = 16_384;
 /** The AlgorithmIdentifier inside `reader`. An unknown one is read as such; it is verifying that refuses it. */
 export function parseSignatureAlgorithm(reader: DerReader): SignatureAlgorithm {
   const oid = reader.readOid('the signature algorithm');
-  if (oid === RSA_PSS) return parsePss(reader.enter(TAG.sequence, 'the RSA-PSS parameters'));
+  if (oid === RSA_PSS) {
+    const parameters = reader.enter(TAG.sequence, 'the RSA-PSS parameters');
+    reader.end('the signature algorithm');
+    return parsePss(parameters);
+  }
   const known = ALGORITHMS[oid];
   if (known === undefined) return { name: oid, scheme: 'unknown' };
   if (known.scheme === 'rsa') reader.readOptional(TAG.null, 'the signature parameters');
@@ -60,25 +64,41 @@ export function parseSignatureAlgorithm(reader: DerReader): SignatureAlgorithm {
   return known;
 }
 
-/** RSASSA-PSS-params (RFC 4055, 3.1); the defaults are SHA-1 and 20 bytes. */
+/** RSASSA-PSS-params (RFC 4055, 3.1): four optional fields, whose defaults mean SHA-1 and 20 bytes. */
 function parsePss(reader: DerReader): SignatureAlgorithm {
-  const explicit = (number: number) => reader.enterOptional(contextTag(number, 'constructed'), 'an RSA-PSS parameter');
-  const hash = parseHash(explicit(0));
-  const mask = explicit(1)?.enter(TAG.sequence, 'the RSA-PSS mask');
-  const isMgf1 = mask === undefined || mask.readOid('the RSA-PSS mask') === MGF1;
-  const maskHash = isMgf1 ? parseHash(mask) : undefined;
-  const saltLength = explicit(2)?.readSmallInteger('the RSA-PSS salt length') ?? 20;
-  const trailer = explicit(3)?.readSmallInteger('the RSA-PSS trailer') ?? 1;
+  const field = (number: number) => reader.enterOptional(contextTag(number, 'constructed'), 'an RSA-PSS parameter');
+  const hash = parseHash(field(0));
+  const maskHash = parseMask(field(1));
+  const saltLength = parseNumber(field(2)) ?? 20;
+  const trailer = parseNumber(field(3)) ?? 1;
   reader.end('the RSA-PSS parameters');
   if (hash === undefined || maskHash !== hash || trailer !== 1) return { name: RSA_PSS, scheme: 'unknown' };
   return { name: `${hash.toUpperCase()}-RSAPSS`, scheme: 'rsa-pss', hash, saltLength };
 }
 
+/** The hash in the AlgorithmIdentifier that is all of `reader`; undefined for one that we do not know. */
 function parseHash(reader: DerReader | undefined): string | undefined {
   if (reader === undefined) return 'sha1';
-  const identifier = reader.enter(TAG.sequence, 'the RSA-PSS hash');
-  reader.end('the RSA-PSS hash');
-  return HASHES[identifier.readOid('the RSA-PSS hash')];
+  const identifier = reader.enter(TAG.sequence, 'an RSA-PSS hash');
+  reader.end('an RSA-PSS hash');
+  const hash = HASHES[identifier.readOid('an RSA-PSS hash')];
+  identifier.readOptional(TAG.null, 'the parameters of an RSA-PSS hash');
+  identifier.end('an RSA-PSS hash');
+  return hash;
+}
+
+/** The hash of the mask generation; undefined for another function than MGF1. */
+function parseMask(reader: DerReader | undefined): string | undefined {
+  if (reader === undefined) return 'sha1';
+  const mask = reader.enter(TAG.sequence, 'the RSA-PSS mask');
+  reader.end('the RSA-PSS mask');
+  return mask.readOid('the RSA-PSS mask') === MGF1 ? parseHash(mask) : undefined;
+}
+
+function parseNumber(reader: DerReader | undefined): number | undefined {
+  const number = reader?.readSmallInteger('an RSA-PSS number');
+  reader?.end('an RSA-PSS number');
+  return number;
 }
 
 export interface SignedBytes {
