@@ -4,9 +4,9 @@ import { describe, type TestContext, test } from 'node:test';
 
 import { ManualClock, settle } from '../../test/support/manual-clock.ts';
 
-import { type CfsslClient, type CfsslClientConfig, createCfsslClient } from './client.ts';
+import { type CfsslClient, type CfsslClientConfig, type CfsslClientDeps, createCfsslClient } from './client.ts';
 import { parseEndpoints } from './endpoints.ts';
-import { CfsslError, type CfsslErrorCode } from './errors.ts';
+import { CFSSL_ERRORS, CfsslError, type CfsslErrorCode } from './errors.ts';
 import {
   createAuthority,
   failure,
@@ -31,10 +31,10 @@ const never = { signal: new AbortController().signal };
 function connect(
   t: TestContext,
   urls: readonly string[],
-  { clock = new ManualClock(), ...config }: Partial<CfsslClientConfig> & { clock?: ManualClock } = {},
+  { clock = new ManualClock(), log = silentLog, ...config }: Partial<CfsslClientConfig & CfsslClientDeps> = {},
 ): CfsslClient {
   const client = createCfsslClient(
-    { clock, log: silentLog, random: () => 0 },
+    { clock, log, random: () => 0 },
     {
       endpoints: parseEndpoints(urls.join()),
       label: 'primary',
@@ -88,6 +88,14 @@ const codesOf = (error: CfsslError): [endpoint: string, code: CfsslErrorCode][] 
   (error.details.attempts ?? []).map(({ endpoint, code }) => [endpoint, code]);
 
 const closedUrl = async (): Promise<string> => `http://127.0.0.1:${await findClosedPort()}`;
+
+describe('createCfsslClient', () => {
+  test('refuses TLS settings that cannot be used, if they would be', (t) => {
+    const tls = { caPem: 'no certificate' };
+    assert.throws(() => connect(t, ['http://a.example', 'https://b.example'], { tls }), { code: 'CFSSL_INVALID_TLS' });
+    connect(t, ['http://a.example'], { tls });
+  });
+});
 
 describe('CfsslClient.sign', () => {
   test('sends what the issuer and the request say, and gives the certificate', async (t) => {
@@ -196,6 +204,18 @@ describe('CfsslClient failover', () => {
     const b = await startServer(t, multirootca(KEY));
     const client = connect(t, [await closedUrl(), `https://127.0.0.1:${port}`, b.url]);
     assert.equal((await client.sign({ csrPem: CSR }, never)).endpoint, b.url);
+  });
+
+  test('tells the log when another endpoint than the first has signed', async (t) => {
+    const a = await startServer(t, always(404, ''));
+    const b = await startServer(t, multirootca(KEY));
+    const warnings: unknown[] = [];
+    const log = { ...silentLog, warn: (...entry: unknown[]) => void warnings.push(entry) };
+    const client = connect(t, [a.url, b.url], { log });
+    await client.sign({ csrPem: CSR }, never);
+    await client.sign({ csrPem: CSR }, never);
+    const failed = [{ endpoint: a.url, code: 'CFSSL_NOT_FOUND', reason: `${CFSSL_ERRORS.CFSSL_NOT_FOUND} (HTTP 404)` }];
+    assert.deepEqual(warnings, [[{ endpoint: b.url, failed }, 'CFSSL signed only after other endpoints had failed']]);
   });
 
   test('a reset after the body: no other endpoint is asked', async (t) => {

@@ -51,11 +51,11 @@ export interface CfsslClientConfig {
   readonly keys: { readonly current: AuthKey; readonly next?: AuthKey | undefined };
   /** Bytes that follow the request in the MAC. Default none, as every stock CFSSL wants it. */
   readonly additionalData?: Uint8Array | undefined;
-  /** Default: Node's roots, no client certificate. */
+  /** Looked at if an endpoint is https. Default: Node's roots, no client certificate. */
   readonly tls?: TlsConfig | undefined;
   /** For one POST to one endpoint. */
   readonly timeoutMs: number;
-  /** For name resolution, TCP and TLS within that. Default 3000, or `timeoutMs` if that is less. */
+  /** For name resolution, TCP and TLS within that. Default 3000. */
   readonly connectTimeoutMs?: number | undefined;
 }
 
@@ -126,7 +126,7 @@ class FailoverClient implements CfsslClient {
   #isClosed = false;
 
   constructor(deps: CfsslClientDeps, config: CfsslClientConfig) {
-    const { endpoints, tls, timeoutMs, connectTimeoutMs = Math.min(DEFAULT_CONNECT_TIMEOUT_MS, timeoutMs) } = config;
+    const { endpoints, tls, timeoutMs, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = config;
     const isTlsUsed = endpoints.some(({ url }) => url.startsWith('https:'));
     const secureContext = isTlsUsed && tls !== undefined ? createTlsContext(tls) : undefined;
     this.#log = deps.log;

@@ -13,7 +13,8 @@ import type { KubernetesClient, WatchEvent } from './client.ts';
 import { isBadRequest, isExpired, isResourceVersionTooLarge, KubernetesError } from './errors.ts';
 import { type KubernetesObject, keyOf, type Resource } from './resource.ts';
 import { type Change, type IndexFunction, Store, type StoreReader } from './store.ts';
-import { abortable, onAbort } from './wait.ts';
+import { abortable } from './wait.ts';
+import { WatchDeadline } from './watch-deadline.ts';
 
 /** What a reflector needs of a client. */
 export type ListWatcher = Pick<KubernetesClient, 'listEach' | 'watch'>;
@@ -48,8 +49,6 @@ const PAGE_SIZE = 500;
 const MIN_WATCH_SECONDS = 300;
 /** How much longer than asked a watch may last before we end it. */
 const WATCH_GRACE_MS = 15_000;
-/** Two bookmarks, which come every minute, have been missed. */
-const MAX_SILENCE_MS = 150_000;
 const SHORT_WATCH_MS = 1000;
 const BACKOFF = { baseMs: 800, maxMs: 30_000, jitter: 1 };
 /** What has worked for so long is not made to wait when it fails. */
@@ -309,50 +308,6 @@ export class Reflector<T extends KubernetesObject> {
   #onContact(): void {
     this.#lastActivityMs = this.#deps.clock.monotonicMs();
     this.#lastError = undefined;
-  }
-}
-
-/** Aborts a watch that has been silent, or has lasted, for too long; and with the parent's signal. */
-class WatchDeadline {
-  hasPassed = false;
-  readonly #clock: Clock;
-  readonly #controller = new AbortController();
-  readonly #unlink: () => void;
-  readonly #endMs: number;
-  #lastSignMs: number;
-  #cancel: () => void = () => {};
-
-  constructor(clock: Clock, parent: AbortSignal, durationMs: number) {
-    this.#clock = clock;
-    this.#unlink = onAbort(parent, (reason) => this.#controller.abort(reason));
-    this.#lastSignMs = clock.monotonicMs();
-    this.#endMs = this.#lastSignMs + durationMs;
-    this.#arm();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  onSignOfLife(): void {
-    this.#lastSignMs = this.#clock.monotonicMs();
-  }
-
-  end(): void {
-    this.#cancel();
-    this.#unlink();
-  }
-
-  /** One timer for both limits: it looks again when the nearer one would be reached. */
-  #arm(): void {
-    const nowMs = this.#clock.monotonicMs();
-    const limitMs = Math.min(this.#endMs, this.#lastSignMs + MAX_SILENCE_MS);
-    if (nowMs < limitMs) {
-      this.#cancel = this.#clock.schedule(limitMs - nowMs, () => this.#arm());
-      return;
-    }
-    this.hasPassed = true;
-    this.#controller.abort(new Error('The watch is silent or late'));
   }
 }
 

@@ -99,14 +99,21 @@ describe('buildChain', () => {
     });
   }
 
+  test('takes a long chain of different names', () => {
+    let issuer = root;
+    const chain = [root.certificate];
+    while (chain.length < 120) {
+      issuer = authority(`ca ${chain.length}`, { issuer });
+      chain.push(issuer.certificate);
+    }
+    assert.deepEqual(texts(buildChain(chain).chain), texts(chain.slice(1).reverse()));
+  });
+
   test('gives up on many certificates of one name before they cost seconds', () => {
-    // None issued another: every pair is tried
-    const many = Array.from({ length: 100 }, (_, index) => authority('root', { serial: int(index) }).certificate);
-    assert.throws(() => buildChain(many), { code: 'X509_CHAIN' });
     // Each issued the next, so that every join is found late
     let issuer = root;
     const chain = [root.certificate];
-    while (chain.length < 150) {
+    while (chain.length < 100) {
       issuer = authority('root', { issuer });
       chain.push(issuer.certificate);
     }

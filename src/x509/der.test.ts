@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { toHex } from './bytes.ts';
 import { DerReader, openSequence, TAG } from './der.ts';
-import { der, oid } from './test-support.ts';
+import { der, header, oid } from './test-support.ts';
 
 const reader = (hex: string): DerReader => new DerReader(Buffer.from(hex, 'hex'), 'CSR');
 const fails = (message: string | RegExp, code = 'X509_DER') => ({ name: 'X509Error', code, message });
@@ -114,9 +114,14 @@ describe('DerReader', () => {
 
   test('walk() refuses deep nesting without deep recursion, and takes 32 levels', () => {
     const nested = (levels: number): Uint8Array => {
-      let bytes: Uint8Array = new Uint8Array();
-      for (let level = 0; level < levels; level += 1) bytes = der(0x30, bytes);
-      return bytes;
+      const headers: Uint8Array[] = [];
+      let length = 0;
+      while (headers.length < levels) {
+        const outer = header(0x30, length);
+        headers.unshift(outer);
+        length += outer.length;
+      }
+      return Buffer.concat(headers);
     };
     new DerReader(nested(31), 'CSR').walk();
     const tooDeep = fails('Cannot parse CSR: it is nested deeper than 32 levels', 'X509_LIMIT');

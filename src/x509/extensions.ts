@@ -1,4 +1,4 @@
-/** The extensions that we judge (RFC 5280, 4.2), in certificates and in requests alike. Others are only looked at for duplicates. */
+/** The extensions that we judge (RFC 5280, 4.2), in certificates and requests alike. Others are only looked at for duplicates. */
 import { DerReader, openSequence, TAG } from './der.ts';
 import { parseGeneralNames, type SubjectAltName } from './general-names.ts';
 import { extendedKeyUsageName, type KeyUsage, keyUsageNames } from './usages.ts';

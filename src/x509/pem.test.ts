@@ -18,6 +18,7 @@ describe('parsePem', () => {
       assert.deepEqual(parsePem(text, options), [DER]);
     }
     assert.deepEqual(parsePem(PEM + PEM, options), [DER, DER]);
+    assert.equal(parsePem(encodePem('CERTIFICATE', new Uint8Array(100)), options)[0]?.length, 100);
   });
 
   const body = PEM.split('\n').slice(1, -2).join('\n');

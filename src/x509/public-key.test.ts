@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { openSequence } from './der.ts';
 import { describePublicKey, parsePublicKey } from './public-key.ts';
-import { bits, der, int, newKey, oid, seq, spki } from './test-support.ts';
+import { bits, der, int, newKey, oid, seq, spki, withOneMore } from './test-support.ts';
 
 describe('parsePublicKey refuses', () => {
   const rsa = (modulus: Uint8Array, exponent: Uint8Array, parameters = der(0x05)) =>
@@ -17,6 +17,7 @@ describe('parsePublicKey refuses', () => {
       'X509_DER',
       "the RSA key's parameters is missing, not 0x05",
     ],
+    ['the smallest negative modulus', rsa(int(0x80), int(3)), 'X509_CONTENT', "the RSA key's modulus is not positive"],
     ['a negative modulus', rsa(int(0x85), int(3)), 'X509_CONTENT', "the RSA key's modulus is not positive"],
     ['modulus zero', rsa(int(0), int(3)), 'X509_CONTENT', "the RSA key's modulus is not positive"],
     ['exponent 1', rsa(int(5), int(1)), 'X509_CONTENT', "the RSA key's exponent is 1"],
@@ -40,6 +41,22 @@ describe('parsePublicKey refuses', () => {
       '2 bytes follow the Ed25519 algorithm',
     ],
   ];
+  test('an element more in any place of an RSA key', () => {
+    const key = seq(int(5), int(3));
+    const identifier = seq(oid('1.2.840.113549.1.1.1'), der(0x05));
+    const places = [
+      ...withOneMore(key).map((changed) => seq(identifier, bits(changed))),
+      ...withOneMore(seq(identifier, bits(key))),
+    ];
+    assert.equal(places.length, 3);
+    for (const encoded of places) {
+      assert.throws(() => parsePublicKey(openSequence(encoded, 'CSR', 'the key')), {
+        code: 'X509_DER',
+        message: /follow/,
+      });
+    }
+  });
+
   for (const [name, encoded, code, state] of rows) {
     test(name, () => {
       const message = `Cannot parse CSR: ${state}`;

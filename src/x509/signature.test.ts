@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { constants, sign } from 'node:crypto';
+import { constants, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { parseCsrDer, verifyCsr } from './csr.ts';
 import { bits, type CsrParts, cn, csrDer, der, int, newKey, oid, seq, spki, withOneMore } from './test-support.ts';
@@ -59,6 +59,21 @@ describe('verifyCsr', () => {
     }
   });
 
+  test('takes RSA keys of 1024 to 16384 bits', () => {
+    const algorithm = seq(oid('1.2.840.113549.1.1.11'), der(0x05));
+    const code = (size: number) => {
+      const first = 1 << ((size - 1) % 8);
+      const modulus = Buffer.alloc(Math.ceil(size / 8), 1).fill(first, 0, 1);
+      const encoded = der(0x02, first < 0x80 ? modulus : Buffer.concat([Buffer.of(0), modulus]));
+      const key = seq(seq(oid('1.2.840.113549.1.1.1'), der(0x05)), bits(seq(encoded, int(3))));
+      const parsed = csr({ spki: key, algorithm });
+      assert.equal(parsed.publicKey.bits, size);
+      return () => verifyCsr(parsed);
+    };
+    for (const size of [1024, 16_384]) assert.throws(code(size), { code: 'X509_SIGNATURE' });
+    for (const size of [1023, 16_385]) assert.throws(code(size), { code: 'X509_UNSUPPORTED' });
+  });
+
   test('does not support explicit curves', () => {
     const explicit = seq(seq(oid('1.2.840.10045.2.1'), seq(int(1))), bits(Buffer.of(4)));
     assert.throws(
@@ -102,6 +117,12 @@ describe('verifyCsr', () => {
       const parameters = seq(der(0xa0, SHA256), mgf(SHA256), salt(length));
       assert.throws(() => verifyCsr(pss(parameters, 'sha256', 32)), cannot('X509_SIGNATURE', state));
     }
+  });
+
+  test('refuses the hash that an RSA-PSS key forbids', () => {
+    const options = { modulusLength: 1024, hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256' };
+    const sha1 = csr({ spki: spki(generateKeyPairSync('rsa-pss', options)), algorithm: seq(oid(PSS), seq()) });
+    assert.throws(() => verifyCsr(sha1), cannot('X509_SIGNATURE', 'the signature is not that of its key'));
   });
 
   test('does not support RSA-PSS with two hashes, another mask, trailer or hash', () => {

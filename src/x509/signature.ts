@@ -150,7 +150,7 @@ function isValid(algorithm: SignatureAlgorithm, signed: Uint8Array, key: KeyObje
   try {
     return verify(hash, signed, options, signature);
   } catch {
-    // OpenSSL refuses parameters that do not go with the key (a salt longer than the modulus): not its signature
+    // OpenSSL refuses what an RSA-PSS key itself forbids, another hash for one: not its signature
     return false;
   }
 }

@@ -6,10 +6,15 @@ import { DerReader } from './der.ts';
 /** One element; the length is minimal. */
 export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
   const content = Buffer.concat(contents);
-  const { length } = content;
-  if (length < 0x80) return Buffer.concat([Buffer.of(tag, length), content]);
-  const digits = Buffer.from(length.toString(16).padStart(2 * Math.ceil(length.toString(16).length / 2), '0'), 'hex');
-  return Buffer.concat([Buffer.of(tag, 0x80 | digits.length), digits, content]);
+  return Buffer.concat([header(tag, content.length), content]);
+}
+
+/** Tag and length of an element. */
+export function header(tag: number, length: number): Uint8Array {
+  if (length < 0x80) return Buffer.of(tag, length);
+  const hex = length.toString(16);
+  const digits = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
+  return Buffer.concat([Buffer.of(tag, 0x80 | digits.length), digits]);
 }
 
 /** The same element with a NULL at the end of itself, and of each constructed element inside of it, in turn. */

@@ -1,5 +1,5 @@
 /** Objects for tests. Each starts bare; a case adds only what it is about. */
-import type { CertificateRequest, Condition, Issuer } from '../../src/api/index.ts';
+import type { CertificateRequest, Condition, ConfigMap, Issuer, Secret } from '../../src/api/index.ts';
 
 /** A CertificateRequest of an Issuer of ours, without any condition. */
 export function certificateRequest(
@@ -58,4 +58,33 @@ export const DENIED: Condition = { type: 'Denied', status: 'True', reason: 'poli
 
 export function ready(overrides: Partial<Condition> = {}): Condition {
   return { type: 'Ready', status: 'True', reason: 'Checked', observedGeneration: 1, ...overrides };
+}
+
+/** A Secret with these fields, of text or bytes. */
+export function secret(
+  fields: Readonly<Record<string, string | Uint8Array>> = {},
+  metadata: Partial<Secret['metadata']> = {},
+): Secret {
+  return { metadata: { ...OBJECT_METADATA, name: 'ca-key', uid: 'uid-secret', ...metadata }, data: toBase64(fields) };
+}
+
+/** A ConfigMap with these fields of text and of bytes. */
+export function configMap(
+  data: Readonly<Record<string, string>> = {},
+  binaryFields: Readonly<Record<string, Uint8Array>> = {},
+  metadata: Partial<ConfigMap['metadata']> = {},
+): ConfigMap {
+  return {
+    metadata: { ...OBJECT_METADATA, name: 'ca-roots', uid: 'uid-config-map', ...metadata },
+    data,
+    binaryData: toBase64(binaryFields),
+  };
+}
+
+const OBJECT_METADATA = { namespace: 'team', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' };
+
+function toBase64(fields: Readonly<Record<string, string | Uint8Array>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, Buffer.from(value as Uint8Array).toString('base64')]),
+  );
 }
