@@ -117,6 +117,16 @@ describe('CfsslClient.sign', () => {
     );
   });
 
+  test('speaks TLS as the issuer says', async (t) => {
+    const ca = await createAuthority('Server CA');
+    const { certPem: cert, keyPem: key } = await ca.issue('server', { san: [{ type: 'ip', value: '127.0.0.1' }] });
+    const server = await startServer(t, multirootca(KEY), { cert, key });
+    const { endpoint } = await connect(t, [server.url], { tls: { caPem: ca.certPem } }).sign({ csrPem: CSR }, never);
+    assert.equal(endpoint, server.url);
+    const error = await errorOf(connect(t, [server.url]).sign({ csrPem: CSR }, never));
+    assert.equal(error.code, 'CFSSL_TLS_TRUST');
+  });
+
   test('authenticates with the additional data', async (t) => {
     const additionalData = randomBytes(20);
     const server = await startServer(t, always(200, success({ certificate: certPem })));
@@ -442,6 +452,9 @@ describe('CfsslClient.probe', () => {
     ]);
     assert.equal(error.code, 'CFSSL_UNAVAILABLE');
     assert.equal(error.details.maybeProcessed, false);
+    const unanswered = await startServer(t, ({ socket }) => socket.destroy());
+    const lost = await errorOf(connect(t, [unanswered.url]).probe(never));
+    assert.deepEqual([lost.code, lost.details.maybeProcessed], ['CFSSL_CONNECTION_LOST', false]);
     assert.ok(error.message.startsWith('Cannot prove the access with label "primary" and profile "server": '));
   });
 });

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 
-import { systemClock } from '../platform/index.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { type Clock, systemClock } from '../platform/index.ts';
 
 import { parseEndpoints } from './endpoints.ts';
 import { CfsslError } from './errors.ts';
 import { createAuthority, rejection, startServer, startTcpServer } from './test-support.ts';
 import { createTlsContext, type TlsConfig } from './tls-context.ts';
-import { createTransport, type HttpAnswer } from './transport.ts';
+import { createTransport, type HttpAnswer, type Transport } from './transport.ts';
 
 const ca = await createAuthority('Server CA');
 const clientCa = await createAuthority('Client CA');
@@ -23,15 +27,20 @@ const stranger = await (await createAuthority('Other CA')).issue('client');
 
 const certified = ({ certPem, keyPem }: { certPem: string; keyPem: string }) => ({ cert: certPem, key: keyPem });
 
-async function post(t: TestContext, url: string, tls: TlsConfig): Promise<HttpAnswer> {
+const BODY = Buffer.from('{}');
+const never = { signal: new AbortController().signal };
+
+function connect(t: TestContext, url: string, tls: TlsConfig, clock: Clock = systemClock): Transport {
   const [endpoint] = parseEndpoints(url);
   assert.ok(endpoint !== undefined);
-  const transport = createTransport(
-    { clock: systemClock },
-    { endpoint, secureContext: createTlsContext(tls), timeoutMs: 10_000, connectTimeoutMs: 5000 },
-  );
+  const secureContext = createTlsContext(tls);
+  const transport = createTransport({ clock }, { endpoint, secureContext, timeoutMs: 10_000, connectTimeoutMs: 5000 });
   t.after(() => transport.close());
-  return await transport.post('sign', Buffer.from('{}'), { signal: new AbortController().signal });
+  return transport;
+}
+
+function post(t: TestContext, url: string, tls: TlsConfig): Promise<HttpAnswer> {
+  return connect(t, url, tls).post('sign', BODY, never);
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<[code: string, reason: string, maybeProcessed: boolean]> {
@@ -139,6 +148,32 @@ describe('TLS', () => {
       'the URL says http where the server speaks https, or the reverse (wrong version number)',
       false,
     ]);
+  });
+
+  test('a request whose deadline passed while connecting is not sent when the connection stands', async (t) => {
+    const paths: (string | undefined)[] = [];
+    const https = createServer(certified(server), (request, response) => {
+      paths.push(request.url);
+      response.end('{}');
+    });
+    const { promise: accepted, resolve: onAccepted } = Promise.withResolvers<Socket>();
+    let isFirst = true;
+    const port = await startTcpServer(t, (socket) => {
+      if (isFirst) onAccepted(socket);
+      else https.emit('connection', socket);
+      isFirst = false;
+    });
+    const clock = new ManualClock();
+    const transport = connect(t, `https://127.0.0.1:${port}`, { caPem: ca.certPem }, clock);
+    const failure = failureOf(transport.post('sign', BODY, never));
+    const socket = await accepted;
+    await clock.advance(10_000);
+    assert.deepEqual(await failure, ['CFSSL_UNREACHABLE', 'the server cannot be reached (10000 ms)', false]);
+
+    https.emit('connection', socket);
+    await once(https, 'secureConnection');
+    for (let i = 0; i < 3; i++) await transport.post('info', BODY, never);
+    assert.deepEqual(paths, Array(3).fill('/api/v1/cfssl/info'));
   });
 
   test('a connection that breaks in the handshake proves that nothing was sent', async (t) => {

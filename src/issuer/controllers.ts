@@ -57,6 +57,8 @@ export interface ControllersOptions {
 
 /** How many issuers are checked at a time: one that hangs holds up none of the others for long. */
 const ISSUER_WORKERS = 16;
+/** How many requests of one issuer are worked on at a time: a slow CFSSL takes at most half of the default workers. */
+const MAX_REQUESTS_PER_ISSUER = 8;
 const ISSUER_TIMEOUT_MS = 120_000;
 /** Above two calls to CFSSL and two to the API server with their own deadlines. */
 const REQUEST_TIMEOUT_MS = 300_000;
@@ -94,6 +96,7 @@ export class Controllers {
       name: 'certificaterequest',
       ...REQUEST_BACKOFF,
       groupOf: (key) => issuerIdOf(store.get(key)),
+      maxPerGroup: MAX_REQUESTS_PER_ISSUER,
     });
     this.#issuerQueue = new WorkQueue(deps, { name: 'issuer' });
     const isIdle = (): boolean => this.#requestQueue.depth + this.#requestQueue.inProgress === 0;

@@ -62,6 +62,20 @@ describe('WorkQueue', () => {
     assert.deepEqual(await takeAll(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
+  test('a group at its limit is passed over, and has its turn when a key of it is done', async () => {
+    const { queue } = createQueue({ groupOf: (key) => key.slice(0, 1), maxPerGroup: 2 });
+    for (const key of ['a1', 'a2', 'a3', 'b1']) queue.add(key);
+    assert.deepEqual([await queue.next(), await queue.next(), await queue.next()], ['a1', 'b1', 'a2']);
+    const waiting = queue.next();
+    assert.equal(queue.depth, 1);
+    queue.done('b1');
+    queue.add('b2');
+    assert.equal(await waiting, 'b2');
+    const last = queue.next();
+    queue.done('a1');
+    assert.equal(await last, 'a3');
+  });
+
   test('addAfter() adds at the earliest time asked for, and leaves no timer', async () => {
     const { clock, queue } = createQueue();
     queue.addAfter('late', 5000);
@@ -170,8 +184,8 @@ const step = fc.oneof(
 describe('WorkQueue, any history of calls', () => {
   test('no key is with two workers, none is lost, none comes without cause, no group waits longer than a round', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-        const { clock, queue } = createQueue({ groupOf: (key) => key.slice(0, 1), baseDelayMs: 10 });
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(1, 2, 9), async (steps, maxPerGroup) => {
+        const { clock, queue } = createQueue({ groupOf: (key) => key.slice(0, 1), maxPerGroup, baseDelayMs: 10 });
         const held: string[] = [];
         /** Key → it was added, and has not been taken since. */
         const owed = new Set<string>();
@@ -192,12 +206,16 @@ describe('WorkQueue, any history of calls', () => {
           delayed.set(key, Math.min(delayed.get(key) ?? Number.POSITIVE_INFINITY, clock.monotonicMs() + delayMs));
         };
         const isReady = (key: string): boolean => owed.has(key) && !held.includes(key);
+        const mayRun = (key: string): boolean => held.filter((other) => other[0] === key[0]).length < maxPerGroup;
         const take = async (): Promise<void> => {
           assert.equal(queue.depth, [...owed].filter(isReady).length);
-          if (queue.depth === 0) return;
-          const readyGroups = new Set([...owed].filter(isReady).map((key) => key.slice(0, 1)));
+          const readyGroups = new Set(
+            [...owed].filter((key) => isReady(key) && mayRun(key)).map((key) => key.slice(0, 1)),
+          );
+          if (readyGroups.size === 0) return;
           const key = (await queue.next()) ?? '';
           assert.ok(!held.includes(key), 'a key is with two workers');
+          assert.ok(mayRun(key), 'a group has more keys with workers than it may');
           assert.ok(owed.delete(key), 'a key came without cause');
           held.push(key);
           const group = key.slice(0, 1);

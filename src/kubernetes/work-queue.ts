@@ -2,8 +2,8 @@
  * A queue of keys to work on (client-go `util/workqueue`). It guarantees:
  * - stingy: a key that is added many times before it is taken is worked on once;
  * - exclusive: a key is never with two workers; if it is added while one has it, it comes round once more after that;
- * - fair: keys are taken in the order they came, in turns between the groups that `groupOf` puts them in, so that many
- *   keys of one group never hold up another group;
+ * - fair: keys are taken in the order they came, in turns between the groups that `groupOf` puts them in, and no group
+ *   has more than `maxPerGroup` keys with workers, so that many or slow keys of one group never hold up another group;
  * - delayed and rate-limited additions: the earliest time asked for a key counts.
  */
 import { backoffMs, type Clock, type Registry } from '../platform/index.ts';
@@ -23,6 +23,8 @@ export interface WorkQueueOptions {
   readonly name: string;
   /** The group that a key takes turns in. Asked when the key becomes ready. Default: all keys in one. */
   readonly groupOf?: (key: string) => string;
+  /** How many keys of one group workers may have at a time. Default: any number. */
+  readonly maxPerGroup?: number;
   /** Pause after the first failure of a key. Default: 5 ms, as client-go. */
   readonly baseDelayMs?: number;
   /** Longest pause before jitter. Default: 5 min. */
@@ -31,36 +33,46 @@ export interface WorkQueueOptions {
   readonly jitter?: number;
 }
 
+interface Group {
+  readonly name: string;
+  readonly ready: Fifo<string>;
+  /** How many of its keys workers have. */
+  running: number;
+}
+
 export class WorkQueue {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #metrics: WorkQueueMetrics;
   readonly #groupOf: (key: string) => string;
+  readonly #maxPerGroup: number;
   readonly #backoff: { readonly baseMs: number; readonly maxMs: number; readonly jitter: number };
 
   /** Keys that are to be worked on. */
   readonly #dirty = new Set<string>();
-  /** Keys that a worker has. A key in both sets is made ready again by `done`. */
-  readonly #processing = new Set<string>();
-  /** Invariant: holds each key that is dirty and not being processed exactly once, and no other. */
-  readonly #ready = new Map<string, Fifo<string>>();
-  /** Groups that have ready keys, each once, in the order of their turns. */
-  readonly #turns = new Fifo<string>();
+  /** Keys that a worker has, and the group that each was taken from. A key in both sets is made ready again by `done`. */
+  readonly #processing = new Map<string, Group>();
+  /** Those with ready or running keys. Invariant: their ready keys are the dirty ones not being processed, each once. */
+  readonly #groups = new Map<string, Group>();
+  /** Invariant: holds each group that has a ready key and may run one more, exactly once, in the order of their turns. */
+  readonly #turns = new Fifo<Group>();
   #depth = 0;
 
   readonly #delayed = new DelayHeap();
   #timer: { readonly dueMs: number; readonly cancel: () => void } | undefined;
   readonly #failures = new Map<string, number>();
-  /** Callers of `next` that wait, in order. Invariant: empty while there are ready keys. */
+  /** Callers of `next` that wait, in order. Invariant: empty while a key may be taken. */
   readonly #waiting = new Set<(key: string | undefined) => void>();
   #isShutDown = false;
   readonly #drained = Promise.withResolvers<void>();
 
   constructor({ clock, random, registry }: WorkQueueDeps, options: WorkQueueOptions) {
-    const { name, groupOf = () => '', baseDelayMs = 5, maxDelayMs = 300_000, jitter = 0.2 } = options;
+    const { name, groupOf = () => '', maxPerGroup = Number.POSITIVE_INFINITY } = options;
+    const { baseDelayMs = 5, maxDelayMs = 300_000, jitter = 0.2 } = options;
     this.#clock = clock;
     this.#random = random;
     this.#groupOf = groupOf;
+    this.#maxPerGroup = maxPerGroup;
     this.#backoff = { baseMs: baseDelayMs, maxMs: maxDelayMs, jitter };
     this.#metrics = new WorkQueueMetrics({ clock, registry }, name);
   }
@@ -127,9 +139,16 @@ export class WorkQueue {
 
   /** Gives a key back; it becomes ready if it was added in the meantime. */
   done(key: string): void {
-    if (!this.#processing.delete(key)) return;
+    const group = this.#processing.get(key);
+    if (group === undefined) return;
+    this.#processing.delete(key);
     this.#metrics.onDone(key);
+    group.running--;
+    const wasHeld = group.running === this.#maxPerGroup - 1 && group.ready.length > 0;
+    if (wasHeld) this.#turns.push(group);
+    if (group.running === 0 && group.ready.length === 0) this.#groups.delete(group.name);
     if (this.#dirty.has(key)) this.#makeReady(key);
+    else this.#serveWaiting();
     if (this.#isShutDown && this.#processing.size === 0) this.#drained.resolve();
   }
 
@@ -152,32 +171,37 @@ export class WorkQueue {
   }
 
   #makeReady(key: string): void {
-    const group = this.#groupOf(key);
-    let keys = this.#ready.get(group);
-    if (keys === undefined) {
-      keys = new Fifo();
-      this.#ready.set(group, keys);
-      this.#turns.push(group);
+    const name = this.#groupOf(key);
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      group = { name, ready: new Fifo(), running: 0 };
+      this.#groups.set(name, group);
     }
-    keys.push(key);
+    group.ready.push(key);
+    if (group.ready.length === 1 && group.running < this.#maxPerGroup) this.#turns.push(group);
     this.#depth++;
     this.#metrics.setDepth(this.#depth);
-    const [waiting] = this.#waiting;
-    if (waiting === undefined) return;
-    this.#waiting.delete(waiting);
-    waiting(this.#takeReady());
+    this.#serveWaiting();
+  }
+
+  #serveWaiting(): void {
+    for (const waiting of this.#waiting) {
+      const key = this.#takeReady();
+      if (key === undefined) return;
+      this.#waiting.delete(waiting);
+      waiting(key);
+    }
   }
 
   #takeReady(): string | undefined {
     const group = this.#turns.shift();
-    const keys = group === undefined ? undefined : this.#ready.get(group);
-    const key = keys?.shift();
-    if (group === undefined || keys === undefined || key === undefined) return undefined;
-    if (keys.length > 0) this.#turns.push(group);
-    else this.#ready.delete(group);
+    const key = group?.ready.shift();
+    if (group === undefined || key === undefined) return undefined;
+    group.running++;
+    if (group.ready.length > 0 && group.running < this.#maxPerGroup) this.#turns.push(group);
     this.#depth--;
     this.#dirty.delete(key);
-    this.#processing.add(key);
+    this.#processing.set(key, group);
     this.#metrics.setDepth(this.#depth);
     this.#metrics.onTake(key);
     return key;

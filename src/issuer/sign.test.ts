@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { certificateRequest } from '../../test/support/builders.ts';
+import {
+  type Authority,
+  authority,
+  CfsslDouble,
+  type Csr,
+  cfsslError,
+  issue,
+  NOW_MS,
+  newCsr,
+  readyIssuer,
+  signAnswer,
+} from '../../test/support/signing.ts';
+import type { CertificateRequestSpec } from '../api/index.ts';
+import type { SignAnswer } from '../cfssl/index.ts';
+import { encodePem, parseCertificates } from '../x509/index.ts';
+import {
+  basicConstraintsCa,
+  bits,
+  cn,
+  csrDer,
+  dns,
+  extendedKeyUsage,
+  newKey,
+  oid,
+  san,
+  seq,
+} from '../x509/test-support.ts';
+import type { IssuerConfiguration } from './configuration.ts';
+import { type SigningOutcome, sign } from './sign.ts';
+
+const root = authority('Root');
+const intermediate = authority('Intermediate', { issuer: root });
+const other = authority('Other');
+const csr = newCsr();
+
+interface Given {
+  readonly csr?: Csr;
+  readonly spec?: Partial<CertificateRequestSpec>;
+  readonly signer?: Authority;
+  readonly configuration?: Partial<IssuerConfiguration>;
+  readonly answer?: SignAnswer | Error;
+  readonly beforePost?: () => void;
+}
+
+async function run(given: Given): Promise<{ outcome: SigningOutcome; cfssl: CfsslDouble }> {
+  const { signer = root, configuration = {}, beforePost = () => {} } = given;
+  const asked = given.csr ?? csr;
+  const cfssl = new CfsslDouble();
+  cfssl.willAnswer(given.answer ?? signAnswer(issue(asked, signer)));
+  const request = certificateRequest({ spec: { request: asked.base64, ...given.spec } });
+  const { signal } = new AbortController();
+  const options = { signal, beforePost, now: () => NOW_MS };
+  return { outcome: await sign(request, readyIssuer(cfssl, signer, configuration), options), cfssl };
+}
+
+describe('sign()', () => {
+  test('gives the certificate, its CA and what the audit log tells', async () => {
+    const pem = issue(csr, root);
+    const [leaf] = parseCertificates(pem);
+    const { outcome, cfssl } = await run({ answer: signAnswer(pem, { keyInUse: 'key_next' }) });
+    assert.deepEqual(outcome, {
+      kind: 'signed',
+      result: { certificatePem: pem, caPem: root.certificate.pem },
+      warnings: [],
+      record: {
+        endpoint: 'https://ca.example',
+        keyInUse: 'key_next',
+        serial: '1',
+        sha256: leaf?.sha256Hex,
+        names: ['DNS test.example'],
+        notAfterMs: NOW_MS + 3_600_000,
+      },
+    });
+    assert.deepEqual(cfssl.posts, [{ csrPem: csr.pem, bundle: false }]);
+  });
+
+  describe('the chain', () => {
+    const leaf = issue(csr, intermediate);
+    const [root_, intermediate_] = [root.certificate, intermediate.certificate];
+    interface Chain {
+      readonly name: string;
+      readonly configuration?: Partial<IssuerConfiguration>;
+      readonly answer?: Partial<SignAnswer>;
+      readonly expected: { readonly certificatePem: string; readonly caPem: string };
+    }
+    const complete = { certificatePem: leaf + intermediate_.pem, caPem: root_.pem };
+    const chains: readonly Chain[] = [
+      {
+        name: 'without the root, ends with the topmost CA that is known',
+        expected: { certificatePem: leaf + intermediate_.pem, caPem: intermediate_.pem },
+      },
+      { name: 'the root from spec.chain', configuration: { chain: [root_] }, expected: complete },
+      {
+        name: 'spec.chain in any order, with what does not belong to it',
+        configuration: { chain: [other.certificate, root_, intermediate_] },
+        expected: complete,
+      },
+      {
+        name: "the root from CFSSL's bundle",
+        answer: { bundlePem: leaf + intermediate_.pem + root_.pem },
+        expected: complete,
+      },
+      { name: "the root from CFSSL's root", answer: { rootPem: root_.pem }, expected: complete },
+      {
+        name: 'a bundle that cannot be read is as good as none',
+        configuration: { chain: [root_] },
+        answer: { bundlePem: 'bundle', rootPem: '' },
+        expected: complete,
+      },
+    ];
+    for (const { name, configuration = {}, answer, expected } of chains) {
+      test(name, async () => {
+        const { outcome } = await run({ signer: intermediate, configuration, answer: signAnswer(leaf, answer) });
+        assert.ok(outcome.kind === 'signed', JSON.stringify(outcome));
+        assert.deepEqual(outcome.result, expected);
+      });
+    }
+  });
+
+  describe('the bundle', () => {
+    test('is asked for where the spec says so', async () => {
+      const { cfssl } = await run({ configuration: { bundle: true } });
+      assert.deepEqual(cfssl.posts, [{ csrPem: csr.pem, bundle: true }]);
+    });
+
+    test('is never asked for an Ed25519 key', async () => {
+      const ed25519 = newCsr({ key: newKey('Ed25519'), algorithm: seq(oid('1.3.101.112')), hash: null });
+      const { cfssl, outcome } = await run({ csr: ed25519, configuration: { bundle: true } });
+      assert.equal(outcome.kind, 'signed');
+      assert.deepEqual(cfssl.posts, [{ csrPem: ed25519.pem, bundle: false }]);
+    });
+  });
+
+  describe('refused, and nothing is sent to CFSSL', () => {
+    const key = newKey();
+    const forged = csrDer({ key, signature: bits(Buffer.alloc(8)) });
+    const cases: readonly [name: string, request: string, message: string][] = [
+      ['no CSR', '', 'Cannot parse CSR: there is no PEM block'],
+      ['no base64', '%%%', 'Cannot parse CSR: there is no PEM block'],
+      [
+        'a certificate',
+        Buffer.from(root.certificate.pem).toString('base64'),
+        'Cannot parse CSR: the PEM block is "CERTIFICATE"',
+      ],
+      [
+        'a CSR that its key did not sign',
+        Buffer.from(encodePem('CERTIFICATE REQUEST', forged)).toString('base64'),
+        'Cannot verify CSR: the signature does not match',
+      ],
+    ];
+    for (const [name, request, message] of cases) {
+      test(name, async () => {
+        const { outcome, cfssl } = await run({ spec: { request } });
+        assert.deepEqual(outcome, { kind: 'refused', message });
+        assert.deepEqual(cfssl.posts, []);
+      });
+    }
+  });
+
+  describe('refused, since the request brings it about', () => {
+    test('other names than those of the CSR', async () => {
+      const { outcome } = await run({
+        answer: signAnswer(issue(csr, root, { extensions: [san(dns('other.example'))] })),
+      });
+      assert.deepEqual(outcome, {
+        kind: 'refused',
+        message:
+          'The CSR asks for DNS test.example, which the certificate lacks; ' +
+          'the certificate has DNS other.example, which the CSR does not ask for',
+      });
+    });
+
+    test('a CA was asked for', async () => {
+      const { outcome } = await run({ spec: { isCA: true } });
+      assert.deepEqual(outcome, { kind: 'refused', message: 'The request asks for a CA, the certificate is none' });
+    });
+  });
+
+  describe("mismatch, which is the issuer's", () => {
+    const cases: readonly [name: string, certificatePem: string, message: string | RegExp][] = [
+      ['another key', issue(newCsr(), root), 'The certificate is for another public key than the CSR'],
+      [
+        'a CA that nobody asked for',
+        issue(csr, root, { extensions: [basicConstraintsCa, san(dns('test.example'))] }),
+        'The certificate is a CA, which the request does not ask for',
+      ],
+      ['expired', issue(csr, root, { notAfter: '20261124115959Z' }), 'The certificate has already expired'],
+      [
+        'not valid yet',
+        issue(csr, root, { notBefore: '20261124120501Z' }),
+        "The certificate is not valid yet: the CA's clock is ahead of ours",
+      ],
+      ['no certificate', 'certificate', "CFSSL's certificate: Cannot parse certificate: there is no PEM block"],
+      [
+        "the issuer's difference goes before the request's",
+        issue(newCsr(), root, { extensions: [] }),
+        'The certificate is for another public key than the CSR',
+      ],
+    ];
+    for (const [name, certificatePem, message] of cases) {
+      test(name, async () => {
+        const { outcome } = await run({ answer: signAnswer(certificatePem) });
+        assert.deepEqual(outcome, { kind: 'mismatch', message });
+      });
+    }
+
+    test('signed by another CA', async () => {
+      const { outcome } = await run({ answer: signAnswer(issue(csr, other)) });
+      assert.equal(outcome.kind, 'mismatch');
+    });
+
+    test('signed by another CA: the message names the known one', { todo: 'says "none is known"' }, async () => {
+      const { outcome } = await run({ answer: signAnswer(issue(csr, other)) });
+      const message = 'The certificate was signed by none of the known CA certificates: "CN=Root"';
+      assert.deepEqual(outcome, { kind: 'mismatch', message });
+    });
+  });
+
+  describe('warnings', () => {
+    const warningsOf = async (given: Given): Promise<readonly string[]> => {
+      const { outcome } = await run(given);
+      assert.ok(outcome.kind === 'signed', JSON.stringify(outcome));
+      return outcome.warnings;
+    };
+
+    test('another subject', async () => {
+      const warnings = await warningsOf({ answer: signAnswer(issue(csr, root, { subject: seq(cn('added')) })) });
+      assert.deepEqual(warnings, ['The CSR asks for subject (none), the certificate has CN=added']);
+    });
+
+    test('usages that the profile does not give', async () => {
+      const warnings = await warningsOf({ spec: { usages: ['server auth'] } });
+      assert.deepEqual(warnings, ['The request asks for usages server auth, which the certificate lacks']);
+    });
+
+    test('not usages that the profile gives besides: that is the rule', async () => {
+      const extensions = [san(dns('test.example')), extendedKeyUsage('1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2')];
+      const answer = signAnswer(issue(csr, root, { extensions }));
+      assert.deepEqual(await warningsOf({ spec: { usages: ['server auth'] }, answer }), []);
+    });
+
+    test('another duration', async () => {
+      const short = 'The certificate is valid for less time than the request asks for';
+      assert.deepEqual(await warningsOf({ spec: { duration: '24h' } }), [short]);
+      assert.deepEqual(await warningsOf({ spec: { duration: '2h' } }), []);
+    });
+
+    test('not a duration that cannot be read', async () => {
+      assert.deepEqual(await warningsOf({ spec: { duration: 'long' } }), []);
+    });
+  });
+
+  test("CFSSL's error comes through", async () => {
+    const error = cfsslError('CFSSL_UNAVAILABLE');
+    await assert.rejects(run({ answer: error }), error);
+  });
+
+  test('what stops the POST comes through as it is', async () => {
+    const error = new Error('Not the leader any more');
+    const beforePost = (): never => {
+      throw error;
+    };
+    await assert.rejects(run({ beforePost }), error);
+  });
+});
