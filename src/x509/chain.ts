@@ -61,8 +61,8 @@ function withoutDuplicates(certificates: readonly Certificate[]): Certificate[] 
   if (byFingerprint.size > MAX_CERTIFICATES) {
     throw chainError('X509_LIMIT', `there are more than ${MAX_CERTIFICATES} certificates`);
   }
-  // Sorted, so that the result depends on the set alone, also where a root was renewed under the same key
-  return [...byFingerprint.values()].toSorted((a, b) => (a.sha256Hex < b.sha256Hex ? -1 : 1));
+  // Sorted as in cert-manager, so that the result is a matter of the set, also when a root was renewed under its key
+  return [...byFingerprint.values()].toSorted((a, b) => Buffer.compare(a.der, b.der));
 }
 
 function split(ordered: Piece): CertificateChain {

@@ -4,7 +4,7 @@ import { DerReader, TAG } from './der.ts';
 import { printable } from './errors.ts';
 import { describeName, nameKey, parseGeneralNames, type SubjectAltName } from './general-names.ts';
 import { formatName, parseName } from './name.ts';
-import { attribute, cn, der, int, oid, seq, set, text } from './test-support.ts';
+import { attribute, cn, der, int, oid, seq, set, text, withOneMore } from './test-support.ts';
 
 const names = (...encoded: readonly Uint8Array[]) => parseGeneralNames(new DerReader(Buffer.concat(encoded), 'CSR'));
 const name = (...rdns: readonly Uint8Array[]) => parseName(new DerReader(Buffer.concat(rdns), 'CSR'));
@@ -21,6 +21,10 @@ describe('parseGeneralNames', () => {
     [ip('20010000000000010000000000000001'), { kind: 'ip', value: '2001:0:0:1::1' }, 'IP:2001:0:0:1::1'],
     [ip('00000000000000000000000000000000'), { kind: 'ip', value: '::' }, 'IP:::'],
     [ip('00000000000000000000ffff0a000001'), { kind: 'ip', value: '10.0.0.1' }, 'IP:10.0.0.1'],
+    [ip('00000000000000000000fe0f0a000001'), { kind: 'ip', value: '::fe0f:a00:1' }, 'IP:::fe0f:a00:1'],
+    [ip('000000000000000000000fff0a000001'), { kind: 'ip', value: '::fff:a00:1' }, 'IP:::fff:a00:1'],
+    [ip('00000000000000000000ff000a000001'), { kind: 'ip', value: '::ff00:a00:1' }, 'IP:::ff00:a00:1'],
+    [ip('00000000000000000001ffff0a000001'), { kind: 'ip', value: '::1:ffff:a00:1' }, 'IP:::1:ffff:a00:1'],
     [otherName(text('ä')), { kind: 'other', value: 'otherName:1.2.3=ä' }, 'otherName:1.2.3=ä'],
     [otherName(int(5)), { kind: 'other', value: 'otherName:1.2.3=#020105' }, 'otherName:1.2.3=#020105'],
     [
@@ -39,6 +43,12 @@ describe('parseGeneralNames', () => {
       assert.equal(describeName(expected), description);
     });
   }
+
+  test('refuses an element more in any place', () => {
+    const places = [...withOneMore(otherName(text('x'))), ...withOneMore(der(0xa4, seq(cn('a'))))];
+    assert.equal(places.length, 6);
+    for (const place of places) assert.throws(() => names(place), { name: 'X509Error', code: 'X509_DER' });
+  });
 
   test('keeps long directory names apart', () => {
     const directoryName = (end: string) => der(0xa4, seq(cn('a'.repeat(300) + end)));
