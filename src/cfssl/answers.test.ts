@@ -62,6 +62,13 @@ const ROWS: readonly Row[] = [
   row('200 PEM unreadable', 200, success({ certificate: certPem.replace('MII', 'AII') }), 'CFSSL_INVALID_ANSWER', true),
   row('200 PEM unreadable: empty', 200, success({ certificate: '' }), 'CFSSL_INVALID_ANSWER', true),
   row('200 with success false', 200, error(1, 'bad request'), 'CFSSL_INVALID_ANSWER', true),
+  row(
+    '200 with success false and a result',
+    200,
+    success({ certificate: certPem }).replace('true', 'false'),
+    'CFSSL_INVALID_ANSWER',
+    true,
+  ),
   row('201', 201, success({ certificate: certPem }), 'CFSSL_INVALID_ANSWER', true),
   row('any 3xx', 301, html, 'CFSSL_REDIRECT'),
   row('any 3xx: 302', 302, '', 'CFSSL_REDIRECT'),

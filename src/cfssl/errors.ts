@@ -128,7 +128,7 @@ const BASE64 = /[A-Za-z0-9+/]{40,}={0,2}/g;
 export function printable(text: string): string {
   const line = text
     .replaceAll(BASE64, '…')
-    .slice(0, 4 * MAX_FOREIGN_TEXT)
+    .slice(0, 4 * MAX_FOREIGN_TEXT) // the patterns below take quadratic time
     .toWellFormed()
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')
     .replaceAll(/\S+:\d+->/g, '') // "read tcp 10.0.0.1:51234->10.0.0.2:443": our side's port

@@ -70,7 +70,7 @@ describe('sign()', () => {
         keyInUse: 'key_next',
         serial: '1',
         sha256: leaf?.sha256Hex,
-        names: ['DNS test.example'],
+        names: ['DNS:test.example'],
         notAfterMs: NOW_MS + 3_600_000,
       },
     });
@@ -143,12 +143,12 @@ describe('sign()', () => {
       [
         'a certificate',
         Buffer.from(root.certificate.pem).toString('base64'),
-        'Cannot parse CSR: the PEM block is "CERTIFICATE"',
+        'Cannot parse CSR: there is a PEM block "CERTIFICATE", not "CERTIFICATE REQUEST"',
       ],
       [
         'a CSR that its key did not sign',
         Buffer.from(encodePem('CERTIFICATE REQUEST', forged)).toString('base64'),
-        'Cannot verify CSR: the signature does not match',
+        'Cannot verify CSR: the signature is not that of its key',
       ],
     ];
     for (const [name, request, message] of cases) {
@@ -168,8 +168,8 @@ describe('sign()', () => {
       assert.deepEqual(outcome, {
         kind: 'refused',
         message:
-          'The CSR asks for DNS test.example, which the certificate lacks; ' +
-          'the certificate has DNS other.example, which the CSR does not ask for',
+          'The CSR asks for DNS:test.example, which the certificate lacks; ' +
+          'the certificate has DNS:other.example, which the CSR does not ask for',
       });
     });
 

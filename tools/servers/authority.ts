@@ -6,7 +6,8 @@ import { generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
 
 import * as x509 from '@peculiar/x509';
 
-x509.cryptoProvider.set(webcrypto as Crypto);
+// The package's types name those of a browser, which Node's are not.
+x509.cryptoProvider.set(webcrypto as never);
 
 export interface CertificateAndKey {
   readonly certificatePem: string;
@@ -16,8 +17,8 @@ export interface CertificateAndKey {
 /** An authority that this process can issue from. */
 export interface Authority extends CertificateAndKey {
   readonly subject: string;
-  readonly privateKey: CryptoKey;
-  readonly publicKey: CryptoKey;
+  readonly privateKey: webcrypto.CryptoKey;
+  readonly publicKey: webcrypto.CryptoKey;
 }
 
 export interface CertificateRequestOptions {
@@ -90,11 +91,11 @@ export function createKeyPem(): string {
   }) as string;
 }
 
-function createKeys(): Promise<CryptoKeyPair> {
-  return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']) as Promise<CryptoKeyPair>;
+function createKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 }
 
-async function exportKey(key: CryptoKey): Promise<string> {
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   return `${x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')}\n`;
 }
 

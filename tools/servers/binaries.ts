@@ -125,24 +125,28 @@ async function ensureEntry(name: BinaryName, { signal, env = process.env }: Ensu
     acquireCacheLock(lock, { signal }),
   );
   try {
-    if (!existsSync(entry)) await buildEntry(name, entry, signal);
+    if (!existsSync(entry)) await buildEntry(name, entry, { env, signal });
   } finally {
     release();
   }
   return entry;
 }
 
-async function buildEntry(name: BinaryName, entry: string, signal: AbortSignal | undefined): Promise<void> {
+async function buildEntry(
+  name: BinaryName,
+  entry: string,
+  { env, signal }: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal | undefined },
+): Promise<void> {
   const build = describeBuild(name);
   const scratchFolder = mkdtempSync(`${entry}.building-`);
   try {
     const finished = join(scratchFolder, 'finished');
     mkdirSync(finished);
-    const places = { output: join(finished, name), scratchFolder, logFile: `${entry}.log`, signal };
+    const places = { output: join(finished, name), scratchFolder, logFile: `${entry}.log`, env, signal };
     rmSync(places.logFile, { force: true });
     await progress(`Building ${build.title}`, () => goBuild(build, places));
     if (name === 'cert-manager-controllers') {
-      copyFiles(join(await findModule(build, CERT_MANAGER_MODULE), 'deploy', 'crds'), join(finished, 'crds'));
+      copyFiles(join(await findModule(build, CERT_MANAGER_MODULE, env), 'deploy', 'crds'), join(finished, 'crds'));
     }
     renameSync(finished, entry);
   } finally {

@@ -65,10 +65,10 @@ async function untilReady(options: ServerProcessOptions, log: LogPart, ended: Pr
   let ending: Ending | undefined;
   void ended.then((how) => (ending = how));
   const deadlineMs = performance.now() + readyWithinMs;
-  let lastFailure: unknown;
+  let lastFailure: Error | undefined;
   while (performance.now() < deadlineMs) {
     signal?.throwIfAborted();
-    const isReady = await options.isReady(probeSignal(signal)).catch((error: unknown) => {
+    const isReady = await options.isReady(probeSignal(signal)).catch((error: Error) => {
       lastFailure = error;
       return false;
     });
@@ -76,7 +76,7 @@ async function untilReady(options: ServerProcessOptions, log: LogPart, ended: Pr
     if (isReady) return;
     await sleep(PROBE_PERIOD_MS);
   }
-  const why = lastFailure === undefined ? '' : ` (${String(lastFailure)})`;
+  const why = lastFailure === undefined ? '' : ` (${lastFailure.message})`;
   throw startFailure(name, `it was not ready within ${readyWithinMs / 1000} s${why}`, log);
 }
 

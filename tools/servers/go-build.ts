@@ -23,6 +23,8 @@ export interface GoBuildPlaces {
   /** Exists; takes what Go writes meanwhile, and goes with this process if that ends before the build. */
   readonly scratchFolder: string;
   readonly logFile: string;
+  /** Where `go` is found, how it reaches the network, and where it keeps its caches. */
+  readonly env: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -40,14 +42,14 @@ const NO_GO = `there is no \`go\` in PATH. Ways out:
  * @throws ServersError SERVERS_NO_GO, SERVERS_BUILD_FAILED
  */
 export async function goBuild(build: GoBuild, places: GoBuildPlaces): Promise<void> {
-  await assertGo(build);
-  const { signal, scratchFolder, logFile } = places;
+  const { env, signal, scratchFolder, logFile } = places;
+  await assertGo(build, env);
   signal?.throwIfAborted();
   const go = spawnGuarded({
     folder: scratchFolder,
     logFile,
     cwd: build.moduleFolder,
-    env: { ...environment(build), GOTMPDIR: scratchFolder },
+    env: { ...environment(build, env), GOTMPDIR: scratchFolder },
     command: ['go', 'build', '-ldflags', build.linkerFlags, '-o', places.output, build.package],
     stopSignal: 'INT', // go then ends its compilers too
   });
@@ -60,15 +62,15 @@ export async function goBuild(build: GoBuild, places: GoBuildPlaces): Promise<vo
 }
 
 /** The folder of a module that `build` depends on, in Go's module cache. */
-export async function findModule(build: GoBuild, module: string): Promise<string> {
-  const options = { cwd: build.moduleFolder, env: environment(build) };
+export async function findModule(build: GoBuild, module: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const options = { cwd: build.moduleFolder, env: environment(build, env) };
   const { stdout } = await promisify(execFile)('go', ['list', '-m', '-f', '{{.Dir}}', module], options);
   return stdout.trim();
 }
 
-async function assertGo(build: GoBuild): Promise<void> {
+async function assertGo(build: GoBuild, env: NodeJS.ProcessEnv): Promise<void> {
   try {
-    await promisify(execFile)('go', ['env', 'GOVERSION'], { env: { ...process.env, GOTOOLCHAIN: 'local' } });
+    await promisify(execFile)('go', ['env', 'GOVERSION'], { env: { ...env, GOTOOLCHAIN: 'local' } });
   } catch (error) {
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     const why = isMissing ? NO_GO : `\`go env\` fails: ${String(error)}`;
@@ -76,8 +78,8 @@ async function assertGo(build: GoBuild): Promise<void> {
   }
 }
 
-function environment({ toolchain }: GoBuild): NodeJS.ProcessEnv {
-  const { GOOS, GOARCH, ...inherited } = process.env; // the binaries are for this machine
+function environment({ toolchain }: GoBuild, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { GOOS: _os, GOARCH: _arch, ...inherited } = env; // the binaries are for this machine
   return { ...inherited, GOTOOLCHAIN: toolchain, GOFLAGS: GO_FLAGS, GOWORK: 'off', CGO_ENABLED: '0' };
 }
 

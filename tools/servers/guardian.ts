@@ -66,7 +66,7 @@ export interface GuardedProcess {
 export function spawnGuarded(options: GuardedOptions): GuardedProcess {
   const log = options.logFile === undefined ? ('ignore' as const) : openSync(options.logFile, 'a');
   const guardian = spawn(
-    'sh',
+    '/bin/sh',
     ['-c', GUARDIAN, 'cfssl-issuer-guardian', options.folder, options.stopSignal ?? 'TERM', ...(options.command ?? [])],
     { detached: true, stdio: ['pipe', log, log], cwd: options.cwd ?? '/', env: options.env ?? process.env },
   );
@@ -81,7 +81,7 @@ export function spawnGuarded(options: GuardedOptions): GuardedProcess {
     ended,
     end: async (folder) => {
       guardian.ref();
-      pipe.end(folder === 'keep' ? 'keep\n' : undefined);
+      pipe.end(folder === 'keep' ? 'keep\n' : '');
       return ended;
     },
   };

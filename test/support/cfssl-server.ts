@@ -1,0 +1,47 @@
+/** A CFSSL on loopback that answers `info` and the empty `authsign` (the probe) as told, for tests of what asks them. */
+import { createHmac } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import { failure, startServer, success } from '../../src/cfssl/test-support.ts';
+
+export interface CfsslServer {
+  readonly url: string;
+  /** PEM of the CA certificate that it signs with. */
+  caPem: string;
+  /** The key that it accepts, hexadecimal. */
+  key: string;
+  /** In place of all answers: an HTTP status, and a body of no meaning. */
+  brokenBy: number | undefined;
+  /** While this is pending, nothing is answered. */
+  held: Promise<void>;
+  /** What it was asked, in order. */
+  readonly calls: ('info' | 'probe')[];
+}
+
+/** Ends with the test. */
+export async function startCfsslServer(
+  t: TestContext,
+  initial: { readonly caPem: string; readonly key: string },
+): Promise<CfsslServer> {
+  const calls: CfsslServer['calls'] = [];
+  const server = await startServer(t, ({ path, body }, response) => {
+    const call = path === '/api/v1/cfssl/info' ? 'info' : 'probe';
+    calls.push(call);
+    const answer = (status: number, text: string): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+    };
+    void state.held.then(() => {
+      if (state.brokenBy !== undefined) answer(state.brokenBy, 'Broken\n');
+      else if (call === 'info') answer(200, success({ certificate: state.caPem, usages: [], expiry: '1h' }));
+      else if (!isAuthentic(body, state.key)) answer(400, failure(1, 'invalid token'));
+      else answer(400, failure(1, 'invalid request'));
+    });
+  });
+  const state: CfsslServer = { url: server.url, ...initial, brokenBy: undefined, held: Promise.resolve(), calls };
+  return state;
+}
+
+function isAuthentic(body: string, key: string): boolean {
+  const { token, request } = JSON.parse(body) as { token: string; request: string };
+  const bytes = Buffer.from(request, 'base64');
+  return createHmac('sha256', Buffer.from(key, 'hex')).update(bytes).digest('base64') === token;
+}
