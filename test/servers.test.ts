@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Agent, request } from 'undici';
-import { isNotFound } from '../src/kubernetes/index.ts';
-import { openCluster } from '../tools/cluster.ts';
+import { openCluster, resourceOf } from '../tools/cluster.ts';
 import {
   ensureBinary,
   type ServersError,
@@ -14,6 +13,9 @@ import {
   startControlPlane,
   startMultirootca,
 } from '../tools/servers/index.ts';
+import { createNamespace, getServers } from './support/environment.ts';
+
+const NAMESPACES = resourceOf({ apiVersion: 'v1', kind: 'Namespace' });
 
 async function info(server: { readonly url: string; readonly caPem: string }): Promise<number> {
   const agent = new Agent({ connect: { ca: server.caPem } });
@@ -99,10 +101,7 @@ describe('real servers', () => {
     const cluster = openCluster(controlPlane);
     const name = await createNamespace(cluster, 'deleted');
     await cluster.client.delete(NAMESPACES, { name });
-    await assert.rejects(
-      cluster.waitFor({ resource: NAMESPACES, name }, () => false, { isGone: true }),
-      isNotFound,
-    );
+    await cluster.waitUntilGone({ resource: NAMESPACES, name });
     await cluster.close();
   });
 });

@@ -28,6 +28,8 @@ export interface Cluster {
   create(manifest: Manifest): Promise<void>;
   /** Waits until the object is there and `isDone` says yes. Fails after the time with what it saw last. */
   waitFor<T extends KubernetesObject>(at: At, isDone: (object: T) => boolean, options?: WaitOptions): Promise<T>;
+  /** Waits until there is no such object any more. */
+  waitUntilGone(at: At, options?: WaitOptions): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -78,6 +80,7 @@ export function openCluster(access: KubernetesAccess): Cluster {
       await client.create(resourceOf(manifest), manifest);
     },
     waitFor: (at, isDone, options) => waitFor(client, at, isDone, options),
+    waitUntilGone: (at, options) => waitUntilGone(client, at, options),
     close: () => client.close(),
   };
 }
@@ -90,6 +93,23 @@ function configOf(access: KubernetesAccess) {
     clientCertificate: { certificate: { text: access.clientCertificatePem }, key: { text: access.clientKeyPem } },
     authentication: { kind: 'none' },
   } as const;
+}
+
+async function waitUntilGone(client: KubernetesClient, at: At, options?: WaitOptions): Promise<void> {
+  const { resource, namespace, name } = at;
+  for (
+    const endMs = performance.now() + (options?.withinMs ?? 30_000);
+    performance.now() < endMs;
+    await sleep(POLL_MS)
+  ) {
+    try {
+      await client.get(resource, { namespace, name, signal: options?.signal });
+    } catch (error) {
+      if (isNotFound(error)) return;
+      throw error;
+    }
+  }
+  throw new Error(`${resource.kind} ${namespace ?? ''}/${name} is still there`);
 }
 
 async function waitFor<T extends KubernetesObject>(

@@ -26,7 +26,7 @@ import { ConfigError } from './config-error.ts';
 import { CONTROLLER_FLAGS, isOff, toDurationMs, toLogEncoding, toLogLevel } from './controller-flags.ts';
 import { type FlagValues, formatFlags, parseFlags } from './flags.ts';
 import { healthRoutes, metricsRoutes } from './servers.ts';
-import { loadDefaultTrust } from './trust.ts';
+import { installDefaultTrust } from './trust.ts';
 import { VERSION } from './version.ts';
 
 /** The Go program's lease, so that old and new never run side by side. */
@@ -56,7 +56,8 @@ export async function runController(words: readonly string[]): Promise<number> {
       'Not running in a pod: tell where the Secrets of ClusterIssuers lie with --cluster-resource-namespace',
     );
   }
-  return await run(flags, { config, namespace, log, defaultTrustPem: await loadDefaultTrust(process.env) });
+  await installDefaultTrust(process.env);
+  return await run(flags, { config, namespace, log });
 }
 
 export function controllerHelp(): string {
@@ -76,10 +77,9 @@ interface Settings {
   readonly config: ClusterConfig;
   readonly namespace: string;
   readonly log: Logger;
-  readonly defaultTrustPem: string;
 }
 
-async function run(flags: Flags, { config, namespace, log, defaultTrustPem }: Settings): Promise<number> {
+async function run(flags: Flags, { config, namespace, log }: Settings): Promise<number> {
   const clock = systemClock;
   const registry = new Registry();
   const instance = `${hostname()}_${randomUUID()}`;
@@ -114,7 +114,6 @@ async function run(flags: Flags, { config, namespace, log, defaultTrustPem }: Se
       requireApproval: !flags['disable-approved-check'],
       maxConcurrentRequests: flags['max-concurrent-reconciles'],
       maxRetryDurationMs: toDurationMs(flags['max-retry-duration']),
-      defaultTrustPem,
       instance,
     },
   );

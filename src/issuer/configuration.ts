@@ -47,7 +47,7 @@ export interface IssuerConfiguration {
   readonly key: AuthKey;
   readonly nextKey: AuthKey | undefined;
   readonly additionalData: Uint8Array;
-  /** PEM; undefined means the controller's default trust. */
+  /** PEM; undefined means the process' default trust. */
   readonly trustPem: string | undefined;
   readonly clientCertificate: { readonly certPem: string; readonly keyPem: string } | undefined;
   /** Certificates to complete chains with. */

@@ -49,8 +49,6 @@ export interface ControllersOptions {
   readonly maxConcurrentRequests: number;
   /** How long a temporary failure is retried before the request fails. */
   readonly maxRetryDurationMs: number;
-  /** PEM; whom to trust as CFSSL server when an issuer does not say. */
-  readonly defaultTrustPem: string;
   /** Names this process in events. */
   readonly instance: string;
 }
@@ -115,7 +113,6 @@ export class Controllers {
       {
         ...shared,
         watches: this.#watches,
-        defaultTrustPem: options.defaultTrustPem,
         enqueue: (id) => this.#issuerQueue.add(id),
         onReady: (id) => this.#wakeRequestsOf(id),
       },

@@ -35,8 +35,6 @@ export interface IssuerSessionDeps {
   readonly log: Logger;
   readonly random: () => number;
   readonly watches: NamedObjectWatches;
-  /** Whom to trust as CFSSL server when the issuer does not say; PEM. */
-  readonly defaultTrustPem: string;
 }
 
 /** What is looked at on each check; a difference makes a new client. */
@@ -159,7 +157,7 @@ export class IssuerSession {
         },
         additionalData: configuration.additionalData,
         tls: {
-          caPem: configuration.trustPem ?? this.#deps.defaultTrustPem,
+          ...(configuration.trustPem === undefined ? {} : { caPem: configuration.trustPem }),
           ...(configuration.clientCertificate === undefined
             ? {}
             : {
