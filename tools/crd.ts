@@ -99,5 +99,8 @@ function assertStructural(schema: JsonSchema, path: string): void {
   for (const [name, child] of Object.entries((schema['properties'] ?? {}) as Record<string, JsonSchema>)) {
     assertStructural(child, `${path}.${name}`);
   }
+  if (typeof schema['additionalProperties'] === 'object') {
+    assertStructural(schema['additionalProperties'] as JsonSchema, `${path}{}`);
+  }
   if (schema['items'] !== undefined) assertStructural(schema['items'] as JsonSchema, `${path}[]`);
 }

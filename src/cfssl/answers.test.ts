@@ -4,7 +4,7 @@ import { assert as assertProperty, constantFrom, integer, jsonValue, oneof, prop
 
 import { parseInfoAnswer, parseProbeAnswer, parseSignAnswer } from './answers.ts';
 import { CFSSL_ERRORS, CfsslError, type CfsslErrorCode } from './errors.ts';
-import { createAuthority, failure, success } from './test-support.ts';
+import { createAuthority, failure, success } from './testing/test-support.ts';
 
 const { certPem } = await createAuthority('Test CA');
 /** As multirootca's info gives it. */

@@ -18,7 +18,7 @@ import {
   startServer,
   startTcpServer,
   success,
-} from './test-support.ts';
+} from './testing/test-support.ts';
 import { createToken, parseAuthKey } from './token.ts';
 import type { AuthenticatedRequest, SignRequestJson } from './wire.ts';
 

@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../platform/index.ts';
 
 import { parseEndpoints } from './endpoints.ts';
 import { CfsslError } from './errors.ts';
-import { createAuthority, rejection, startServer, startTcpServer } from './test-support.ts';
+import { createAuthority, rejection, startServer, startTcpServer } from './testing/test-support.ts';
 import { createTlsContext, type TlsConfig } from './tls-context.ts';
 import { createTransport, type HttpAnswer, type Transport } from './transport.ts';
 

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../platform/index.ts';
 
 import { parseEndpoints } from './endpoints.ts';
 import { CfsslError } from './errors.ts';
-import { findClosedPort, rejection, startServer, startTcpServer } from './test-support.ts';
+import { findClosedPort, rejection, startServer, startTcpServer } from './testing/test-support.ts';
 import { createTransport, type Transport } from './transport.ts';
 
 const BODY = Buffer.from('{"label":"l"}');

@@ -86,12 +86,13 @@ export const CONTROLLER_FLAGS = [
 
 /** Zap's levels as ours: numbers above 0 are verbosity, and what zap calls panic is an error here. */
 export function toLogLevel(text: string): LogLevel {
-  switch (text) {
+  const level = text.toLowerCase();
+  switch (level) {
     case 'debug':
     case 'info':
     case 'warn':
     case 'error':
-      return text;
+      return level;
     case 'panic':
       return 'error';
     default:
@@ -101,7 +102,8 @@ export function toLogLevel(text: string): LogLevel {
 }
 
 export function toLogEncoding(text: string): LogEncoding {
-  if (text === 'json' || text === 'console') return text;
+  const encoding = text.toLowerCase();
+  if (encoding === 'json' || encoding === 'console') return encoding;
   throw new Error(`wants json or console, not "${text}"`);
 }
 

@@ -2,7 +2,8 @@
 export interface Attempts {
   /** On the monotonic clock. */
   readonly firstAtMs: number;
-  readonly count: number;
+  /** How many of them were refused without a reason. */
+  readonly unclearCount: number;
   readonly lastError: string;
 }
 
@@ -13,9 +14,17 @@ export class AttemptLog {
     return this.#byUid.get(uid);
   }
 
-  recordFailure(uid: string, error: string, nowMs: number): Attempts {
+  recordFailure(
+    uid: string,
+    error: string,
+    { nowMs, isUnclear }: { readonly nowMs: number; readonly isUnclear: boolean },
+  ): Attempts {
     const before = this.#byUid.get(uid);
-    const after = { firstAtMs: before?.firstAtMs ?? nowMs, count: (before?.count ?? 0) + 1, lastError: error };
+    const after = {
+      firstAtMs: before?.firstAtMs ?? nowMs,
+      unclearCount: (before?.unclearCount ?? 0) + (isUnclear ? 1 : 0),
+      lastError: error,
+    };
     this.#byUid.set(uid, after);
     return after;
   }

@@ -60,7 +60,7 @@ export interface IssuerConfiguration {
 export function parseSpec(spec: unknown): IssuerSpec {
   const result = issuerSpecSchema.safeParse(spec);
   if (result.success) return result.data;
-  const fields = result.error.issues.map(({ path, message }) => `spec.${path.join('.')}: ${message}`);
+  const fields = result.error.issues.map(({ path, message }) => `${['spec', ...path].join('.')}: ${message}`);
   throw new IssuerProblem('InvalidSpec', fields.join('; '));
 }
 

@@ -87,7 +87,7 @@ describe('problemOf()', () => {
     assert.match(message, /; give the default profile an auth_key in CFSSL's configuration$/);
   });
 
-  test('an unknown profile without a profile is a sentence too', { todo: 'says "has no the default profile"' }, () => {
+  test('an unknown profile without a profile is a sentence too', () => {
     const { message } = problemOf(errorOf('CFSSL_UNKNOWN_PROFILE'), { ...context, profile: undefined });
     assert.match(message, /; check spec.profile: the server has no default profile for label "main"$/);
   });

@@ -43,7 +43,10 @@ function remedyOf(code: CfsslErrorCode, { secret, label, profile }: ProblemConte
     case 'CFSSL_UNKNOWN_LABEL':
       return ['UnknownLabel', `check spec.label ("${label}") against the labels of the server`];
     case 'CFSSL_UNKNOWN_PROFILE':
-      return ['UnknownProfile', `check spec.profile: the server has no ${shownProfile} for label "${label}"`];
+      return [
+        'UnknownProfile',
+        `check spec.profile: the server has no ${profile === undefined ? 'default profile' : shownProfile} for label "${label}"`,
+      ];
     case 'CFSSL_NO_AUTH_KEY':
     case 'CFSSL_AUTH_MISMATCH':
       return ['AuthenticationNotConfigured', `give ${shownProfile} an auth_key in CFSSL's configuration`];

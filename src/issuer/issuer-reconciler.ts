@@ -20,8 +20,8 @@ const RECHECK_MS = [1_000, 2_000, 5_000] as const;
 const INTERVAL_JITTER = 0.1;
 
 export interface IssuerReconcilerDeps extends IssuerSessionDeps {
-  readonly client: KubernetesClient;
-  readonly events: EventRecorder;
+  readonly client: Pick<KubernetesClient, 'applyStatus'>;
+  readonly events: Pick<EventRecorder, 'record'>;
   readonly metrics: IssuerMetrics;
   readonly stores: IssuerStores;
   /** Puts an issuer on its queue at once. */
@@ -30,12 +30,20 @@ export interface IssuerReconcilerDeps extends IssuerSessionDeps {
   readonly onReady: (id: IssuerId) => void;
 }
 
+interface CheckReport {
+  readonly session: IssuerSession;
+  readonly problem: IssuerProblem | undefined;
+  readonly signal: AbortSignal;
+}
+
 export class IssuerReconciler {
   readonly #deps: IssuerReconcilerDeps;
   readonly #clusterResourceNamespace: string;
   readonly #sessions = new Map<string, IssuerSession>();
   /** Failed checks in a row. */
   readonly #failures = new Map<string, number>();
+  /** For which requests were woken last: a status write that fails in between must not cost them that. */
+  readonly #announced = new Map<string, ReadyIssuer>();
 
   constructor(deps: IssuerReconcilerDeps, options: { readonly clusterResourceNamespace: string }) {
     this.#deps = deps;
@@ -65,10 +73,13 @@ export class IssuerReconciler {
       return; // gone
     }
     const session = this.#sessionOf(target);
-    const before = session.readyFor(issuer);
     const problem = await this.#check(session, issuer, signal);
-    await this.#report(target, issuer, session, problem);
-    if (problem === undefined && session.readyFor(issuer) !== before) this.#deps.onReady(target.id);
+    await this.#report(target, issuer, { session, problem, signal });
+    const ready = problem === undefined ? session.readyFor(issuer) : undefined;
+    if (ready !== undefined && ready !== this.#announced.get(target.id)) {
+      this.#announced.set(target.id, ready);
+      this.#deps.onReady(target.id);
+    }
     return { requeueAfterMs: this.#nextCheckMs(target.id, session, problem) };
   }
 
@@ -82,12 +93,7 @@ export class IssuerReconciler {
     }
   }
 
-  async #report(
-    target: IssuerTarget,
-    issuer: Issuer,
-    session: IssuerSession,
-    problem: IssuerProblem | undefined,
-  ): Promise<void> {
+  async #report(target: IssuerTarget, issuer: Issuer, { session, problem, signal }: CheckReport): Promise<void> {
     const { clock, client, events, log, metrics } = this.#deps;
     metrics.observeIssuer(target, session, problem);
     const change = buildIssuerStatus(issuer, problem, session.describeStatus(), clock.now());
@@ -96,7 +102,7 @@ export class IssuerReconciler {
     const { name, namespace, uid } = issuer.metadata;
     try {
       const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
-      await client.applyStatus(resource, { metadata, status: change.status }, { fieldManager: FIELD_MANAGER });
+      await client.applyStatus(resource, { metadata, status: change.status }, { fieldManager: FIELD_MANAGER, signal });
     } catch (error) {
       if (isNotFound(error)) return; // deleted meanwhile
       throw error; // requeue with back-off
@@ -141,6 +147,7 @@ export class IssuerReconciler {
 
   async #forget(id: IssuerId): Promise<void> {
     this.#failures.delete(id);
+    this.#announced.delete(id);
     this.#deps.metrics.forgetIssuer(parseIssuerId(id));
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);

@@ -27,7 +27,6 @@ async function start(t: TestContext, overrides: Partial<IssuerSpec> = {}) {
       log: new LogRecorder(),
       random: () => 0,
       watches: watches.asNamedObjectWatches(),
-      defaultTrustPem: ca.certificate.pem,
     },
     { id: 'Issuer/team/ca', namespace: 'team', onChange: () => changes.push('changed') },
   );

@@ -34,7 +34,7 @@ export interface IssuerSessionDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
-  readonly watches: NamedObjectWatches;
+  readonly watches: Pick<NamedObjectWatches, 'acquire'>;
 }
 
 /** What is looked at on each check; a difference makes a new client. */

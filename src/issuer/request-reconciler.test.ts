@@ -210,8 +210,8 @@ describe('RequestReconciler', () => {
       cfssl.willAnswer(signAnswer(certificatePem));
       await reconcile();
       assert.deepEqual(events.lines, [
-        'Normal Issued: Succeeded signing the CertificateRequest',
         'Warning UnexpectedCertificate: The request asks for usages server auth, which the certificate lacks',
+        'Normal Issued: Succeeded signing the CertificateRequest',
       ]);
     });
 
@@ -481,8 +481,7 @@ describe('RequestReconciler', () => {
       ['404', notFound],
       ['409', conflict],
     ] as const) {
-      const options = { todo: 'the result is dropped although the store still shows the request' };
-      test(`${name}, and the store does not show it yet: it is not signed again`, options, async () => {
+      test(`${name}, and the store does not show it yet: it is not signed again`, async () => {
         const { reconcile, cfssl, api } = start();
         cfssl.willAnswer(signAnswer(certificatePem));
         api.applyErrors.push(error(), notFound());
@@ -502,7 +501,7 @@ describe('RequestReconciler', () => {
       ['Failed is not written over Issued', { request: approvedRequest({ spec: { request: '' } }) }, issued],
     ];
     for (const [name, given, found] of cases) {
-      test(name, { todo: 'what the read finds is not looked at' }, async () => {
+      test(name, async () => {
         const { reconcile, api } = start(given);
         api.applyErrors.push(conflict());
         api.reads.push(approvedRequest({ metadata: { resourceVersion: '2' }, status: found }));
@@ -591,8 +590,7 @@ describe('RequestReconciler', () => {
       assert.deepEqual(trace, ['post', 'verify Issuer/team/ca']);
     });
 
-    const options = { todo: 'every failure counts towards the two' };
-    test('is not believed the first time because of another failure before', options, async () => {
+    test('is not believed the first time because of another failure before', async () => {
       const { reconcile, cfssl, statuses } = start();
       cfssl.willAnswer(cfsslError('CFSSL_TIMEOUT'), badRequest(), signAnswer(certificatePem));
       await assert.rejects(reconcile());
@@ -654,8 +652,7 @@ describe('RequestReconciler', () => {
       ['another key', issue(newCsr(), ca)],
       ['other names', issue(csr, ca, { extensions: [] })],
     ] as const) {
-      const options = { todo: 'only what is handed out is audited' };
-      test(`a certificate for ${name} has its audit line too: CFSSL issued it`, options, async () => {
+      test(`a certificate for ${name} has its audit line too: CFSSL issued it`, async () => {
         const { reconcile, cfssl, log } = start();
         cfssl.willAnswer(signAnswer(answer));
         await reconcile();
@@ -779,7 +776,7 @@ describe('RequestReconciler', () => {
       assert.deepEqual([statuses(), trace, events.lines], [[], ['post'], []]);
     });
 
-    test('is counted when its outcome is not known', { todo: 'the signal is looked at before that' }, async () => {
+    test('is counted when its outcome is not known', async () => {
       const { reconcile, cfssl, abort, counts } = start();
       cfssl.willAnswer(cfsslError('CFSSL_ABORTED', true));
       abort.abort(stopped);

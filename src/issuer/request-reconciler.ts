@@ -17,20 +17,21 @@ import { AttemptLog } from './attempts.ts';
 import { type DecisionPolicy, decide } from './decide.ts';
 import { faultOf } from './fault.ts';
 import { FIELD_MANAGER } from './field-manager.ts';
+import { type FinalOutcome, FinalOutcomes } from './final-outcomes.ts';
 import type { IssuerReconciler } from './issuer-reconciler.ts';
 import { type IssuerTarget, targetOf } from './issuer-reference.ts';
 import type { ReadyIssuer } from './issuer-session.ts';
 import { findIssuer, type IssuerStores } from './issuers.ts';
 import type { IssuerMetrics } from './metrics.ts';
+import { isFinished } from './request-cache.ts';
 import { buildRequestStatus, messageOf, type RequestOutcome } from './request-status.ts';
-import { type SigningOutcome, sign } from './sign.ts';
-import { type SignedResult, SignedResults } from './signed-results.ts';
+import { type AuditRecord, type SigningOutcome, sign } from './sign.ts';
 
 export interface RequestReconcilerDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly client: KubernetesClient;
-  readonly events: EventRecorder;
+  readonly client: Pick<KubernetesClient, 'applyStatus' | 'get'>;
+  readonly events: Pick<EventRecorder, 'record'>;
   readonly metrics: IssuerMetrics;
   readonly requests: StoreReader<CertificateRequest>;
   readonly stores: IssuerStores;
@@ -41,12 +42,14 @@ export interface RequestReconcilerDeps {
 
 /** A "bad request" without a reason is believed the second time, with the issuer proved innocent in between. */
 const UNCLEAR_ATTEMPTS = 2;
+/** Type and reason of the event about a request that ended without a certificate. */
+const PERMANENT_ERROR = ['Warning', 'PermanentError'] as const;
 
 export class RequestReconciler {
   readonly #deps: RequestReconcilerDeps;
   readonly #policy: DecisionPolicy;
   readonly #attempts = new AttemptLog();
-  readonly #results = new SignedResults();
+  readonly #finalOutcomes = new FinalOutcomes();
   /** UIDs of requests whose wait for approval was told. */
   readonly #announcedApproval = new Set<string>();
 
@@ -58,7 +61,7 @@ export class RequestReconciler {
   /** Called when the store shows a request finished or gone: nothing about it need be remembered any more. */
   forget(uid: string): void {
     this.#attempts.forget(uid);
-    this.#results.drop(uid);
+    this.#finalOutcomes.drop(uid);
     this.#announcedApproval.delete(uid);
   }
 
@@ -66,11 +69,8 @@ export class RequestReconciler {
     const request = this.#deps.requests.get(key);
     if (request === undefined) return; // gone
     const { uid } = request.metadata;
-    const kept = this.#results.get(uid);
-    if (kept !== undefined) {
-      await this.#publish(request, kept, signal);
-      return; // done
-    }
+    const kept = this.#finalOutcomes.get(uid);
+    if (kept !== undefined) return await this.#finish(request, kept, signal);
     const target = targetOf(request);
     if (target === undefined) return; // not ours
     const issuer = findIssuer(this.#deps.stores, target);
@@ -114,6 +114,7 @@ export class RequestReconciler {
       return await this.#onCfsslError(request, target, error, signal);
     }
     const durationMs = clock.monotonicMs() - startMs;
+    if (outcome.record !== undefined) this.#audit(request, issuer, outcome.record, durationMs);
     switch (outcome.kind) {
       case 'refused':
         metrics.observeSigning(target, 'request_refused', durationMs);
@@ -122,13 +123,12 @@ export class RequestReconciler {
         metrics.observeSigning(target, 'mismatch', durationMs);
         issuers.reportMismatch(target.id, outcome.message);
         return; // woken when the issuer's condition changes
-      case 'signed':
+      case 'signed': {
         metrics.observeSigning(target, 'issued', durationMs);
-        this.#results.keep(request.metadata.uid, outcome.result);
-        this.#audit(request, issuer, outcome, durationMs);
-        await this.#publish(request, outcome.result, signal);
-        for (const warning of outcome.warnings) this.#announce(request, 'Warning', 'UnexpectedCertificate', warning);
-        return; // done
+        const { certificatePem, caPem, warnings } = outcome;
+        for (const warning of warnings) this.#announce(request, 'Warning', 'UnexpectedCertificate', warning);
+        return await this.#finish(request, { state: 'Issued', certificatePem, caPem }, signal);
+      }
     }
   }
 
@@ -141,8 +141,8 @@ export class RequestReconciler {
   ): Promise<ReconcileResult> {
     const { clock, issuers, log, metrics } = this.#deps;
     const { uid } = request.metadata;
-    signal.throwIfAborted();
     if (error.details.maybeProcessed) metrics.countUnknownOutcome();
+    signal.throwIfAborted();
     const fault = faultOf(error.code);
     const fields = { ...objectFields(request), issuer: target.id, fault, ...errorFields(error) };
     if (fault === 'request') {
@@ -150,7 +150,10 @@ export class RequestReconciler {
       log.info(fields, 'CFSSL refuses the request');
       return await this.#finish(request, { state: 'Failed', message: error.message }, signal);
     }
-    const { count } = this.#attempts.recordFailure(uid, error.message, clock.monotonicMs());
+    const { unclearCount } = this.#attempts.recordFailure(uid, error.message, {
+      nowMs: clock.monotonicMs(),
+      isUnclear: fault === 'unclear',
+    });
     const problem = await issuers.verify(target.id);
     if (problem !== undefined) {
       metrics.observeSigning(target, 'issuer_failed', 0);
@@ -158,7 +161,7 @@ export class RequestReconciler {
       this.#attempts.forget(uid);
       return; // woken when the issuer's condition changes
     }
-    if (fault === 'unclear' && count >= UNCLEAR_ATTEMPTS) {
+    if (fault === 'unclear' && unclearCount >= UNCLEAR_ATTEMPTS) {
       metrics.observeSigning(target, 'request_refused', 0);
       log.info(fields, 'CFSSL refuses the request');
       return await this.#finish(request, { state: 'Failed', message: error.message }, signal);
@@ -181,18 +184,15 @@ export class RequestReconciler {
     return; // woken by the issuer
   }
 
-  /** Writes a final status that is not a certificate. */
-  async #finish(request: CertificateRequest, outcome: RequestOutcome, signal: AbortSignal): Promise<ReconcileResult> {
-    await this.#apply(request, outcome, signal);
-    this.#announce(request, 'Warning', 'PermanentError', messageOf(outcome));
-    return; // done
-  }
-
-  /** Hands out the certificate. It is kept until the store shows it. */
-  async #publish(request: CertificateRequest, result: SignedResult, signal: AbortSignal): Promise<void> {
-    const outcome = { state: 'Issued', ...result } as const;
+  /** Writes a final status. It is kept until the store shows it. */
+  async #finish(request: CertificateRequest, outcome: FinalOutcome, signal: AbortSignal): Promise<ReconcileResult> {
+    this.#finalOutcomes.keep(request.metadata.uid, outcome);
     const isNew = await this.#apply(request, outcome, signal);
-    if (isNew) this.#announce(request, 'Normal', 'Issued', messageOf(outcome));
+    if (isNew) {
+      const [type, reason] = outcome.state === 'Issued' ? (['Normal', 'Issued'] as const) : PERMANENT_ERROR;
+      this.#announce(request, type, reason, messageOf(outcome));
+    }
+    return; // done
   }
 
   /**
@@ -214,13 +214,15 @@ export class RequestReconciler {
         if (isConflict(error)) {
           const found = await this.#read(request, signal);
           if (found !== undefined) {
+            if (isFinished(found)) return false; // by us, unseen, or by another replica: final is final
             current = found;
             continue; // changed meanwhile: apply the same to what it is now
           }
         } else if (!isNotFound(error)) {
           throw error; // requeue with back-off
         }
-        this.#results.drop(uid);
+        // While the store still shows it, what is known of it keeps it from being signed again; then `forget()` is called.
+        if (this.#deps.requests.get(keyOfRequest(request))?.metadata.uid !== uid) this.forget(uid);
         return false; // deleted meanwhile
       }
     }
@@ -248,7 +250,7 @@ export class RequestReconciler {
   #audit(
     request: CertificateRequest,
     { id, configuration }: ReadyIssuer,
-    { record }: Extract<SigningOutcome, { kind: 'signed' }>,
+    record: AuditRecord,
     durationMs: number,
   ): void {
     const { notAfterMs, ...rest } = record;

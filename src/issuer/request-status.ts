@@ -27,8 +27,9 @@ export function buildRequestStatus(
     reason: outcome.state satisfies RequestReason,
     message: messageOf(outcome),
   };
-  if (isSameCondition(findCondition(present, READY), next)) return undefined;
-  const conditions = [buildCondition(present, next, nowMs)];
+  const condition = buildCondition(present, next, nowMs);
+  if (isSameCondition(findCondition(present, READY), condition)) return undefined;
+  const conditions = [condition];
   switch (outcome.state) {
     case 'Pending':
       return { conditions };

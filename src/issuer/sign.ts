@@ -12,6 +12,7 @@ import {
   type Difference,
   type DifferenceCode,
   describeName,
+  encodeChain,
   isIssuedBy,
   parseCertificates,
   parseCsr,
@@ -19,19 +20,21 @@ import {
   X509Error,
 } from '../x509/index.ts';
 import type { ReadyIssuer } from './issuer-session.ts';
-import type { SignedResult } from './signed-results.ts';
 
 export type SigningOutcome =
   | {
       readonly kind: 'signed';
-      readonly result: SignedResult;
+      /** The leaf, then its intermediates. */
+      readonly certificatePem: string;
+      /** The root, or the topmost CA known. */
+      readonly caPem: string | undefined;
       readonly warnings: readonly string[];
       readonly record: AuditRecord;
     }
   /** The request can never succeed as it is. */
-  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'refused'; readonly message: string; readonly record?: AuditRecord }
   /** The certificate is wrong in a way that no request causes: the issuer's. */
-  | { readonly kind: 'mismatch'; readonly message: string };
+  | { readonly kind: 'mismatch'; readonly message: string; readonly record?: AuditRecord };
 
 /** What the audit log tells of a certificate. */
 export interface AuditRecord {
@@ -70,6 +73,14 @@ export async function sign(
 
   try {
     const certificate = parseLeaf(answer.certificatePem);
+    const record: AuditRecord = {
+      endpoint: answer.endpoint,
+      keyInUse: answer.keyInUse,
+      serial: certificate.serialHex,
+      sha256: certificate.sha256Hex,
+      names: certificate.names.map(describeName),
+      notAfterMs: certificate.notAfterMs,
+    };
     const linked = linkUpwards(certificate, [
       ...parseOptional(answer.bundlePem),
       ...parseOptional(answer.rootPem),
@@ -79,25 +90,20 @@ export async function sign(
     const { errors, warnings } = checkIssued({
       csr,
       certificate,
-      chain: linked,
+      // When nothing leads up from it, the message names whom it should lead to.
+      chain: linked.length > 1 ? linked : [issuer.signer],
       nowMs: options.now(),
       requested: requestedOf(request),
     });
-    if (errors.length > 0) return judge(errors);
+    if (errors.length > 0) return { ...judge(errors), record };
     // Usages come from CFSSL's profile alone: that it has more than a request asks for is the rule, not news.
     const { chain, ca } = buildChain(linked);
     return {
       kind: 'signed',
-      result: { certificatePem: chain.map(({ pem }) => pem).join(''), caPem: ca?.pem },
+      certificatePem: encodeChain(chain),
+      caPem: ca?.pem,
       warnings: warnings.filter(({ code }) => code !== 'ExtraUsages').map(({ message }) => message),
-      record: {
-        endpoint: answer.endpoint,
-        keyInUse: answer.keyInUse,
-        serial: certificate.serialHex,
-        sha256: certificate.sha256Hex,
-        names: certificate.names.map(describeName),
-        notAfterMs: certificate.notAfterMs,
-      },
+      record,
     };
   } catch (error) {
     if (error instanceof X509Error) return { kind: 'mismatch', message: `CFSSL's certificate: ${error.message}` };
@@ -105,7 +111,7 @@ export async function sign(
   }
 }
 
-function judge(errors: readonly Difference[]): SigningOutcome {
+function judge(errors: readonly Difference[]): { readonly kind: 'refused' | 'mismatch'; readonly message: string } {
   const issuerErrors = errors.filter(({ code }) => !REQUEST_DIFFERENCES.has(code));
   const message = (issuerErrors.length > 0 ? issuerErrors : errors).map((error) => error.message).join('; ');
   return issuerErrors.length > 0 ? { kind: 'mismatch', message } : { kind: 'refused', message };

@@ -37,6 +37,8 @@ export async function startHttpServer({ bindAddress, routes }: HttpServerOptions
   server.headersTimeout = 5_000;
   const { host, port } = parseBindAddress(bindAddress);
   await listen(server, host, port, bindAddress);
+  // Such as too many open files on accept: the next connection may work again.
+  server.on('error', () => {});
   const bound = server.address() as AddressInfo;
   return {
     address: { host: bound.address, port: bound.port },
@@ -62,7 +64,7 @@ async function route(routes: HttpServerOptions['routes'], method: string, url: s
 
 /** Splits a Go listen address. @throws Error when it has no port. */
 export function parseBindAddress(text: string): { host: string | undefined; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
     throw new Error(`Cannot listen on "${text}": want host:port, [IPv6]:port or :port`);

@@ -44,7 +44,7 @@ export function parseDuration(text: string): number | undefined {
 /** A duration for people: "1h30m", "10s", "250ms"; the largest units that are not zero. */
 export function formatDuration(durationMs: number): string {
   if (durationMs < 0) return `-${formatDuration(-durationMs)}`;
-  if (durationMs < 1000) return `${Math.round(durationMs)}ms`;
+  if (Math.round(durationMs) < 1000) return `${Math.round(durationMs)}ms`;
   const seconds = Math.round(durationMs / 1000);
   const parts = [
     [Math.floor(seconds / 3600), 'h'],

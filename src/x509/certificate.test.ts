@@ -26,7 +26,7 @@ import {
   spki,
   text,
   withOneMore,
-} from './test-support.ts';
+} from './testing/authority.ts';
 
 const key = newKey();
 

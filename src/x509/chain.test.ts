@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Certificate, parseCertificates } from './certificate.ts';
 import { buildChain, encodeChain } from './chain.ts';
-import { authority, certificate, cn, int, newKey, seq } from './test-support.ts';
+import { authority, certificate, cn, int, newKey, seq } from './testing/authority.ts';
 
 const root = authority('root');
 const upper = authority('upper', { issuer: root });

@@ -24,7 +24,7 @@ import {
   seq,
   set,
   text,
-} from './test-support.ts';
+} from './testing/authority.ts';
 
 const key = newKey();
 const ca = authority('ca', { notAfter: '20270101000000Z' });

@@ -27,7 +27,7 @@ import {
   spki,
   text,
   withOneMore,
-} from './test-support.ts';
+} from './testing/authority.ts';
 
 const key = newKey();
 const csr = (parts: Partial<CsrParts> = {}) => parseCsrDer(csrDer({ key, ...parts }));

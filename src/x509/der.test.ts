@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { toHex } from './bytes.ts';
 import { DerReader, openSequence, TAG } from './der.ts';
-import { der, header, oid } from './test-support.ts';
+import { der, header, oid } from './testing/authority.ts';
 
 const reader = (hex: string): DerReader => new DerReader(Buffer.from(hex, 'hex'), 'CSR');
 const fails = (message: string | RegExp, code = 'X509_DER') => ({ name: 'X509Error', code, message });

@@ -28,7 +28,7 @@ import {
   set,
   spki,
   text,
-} from './test-support.ts';
+} from './testing/authority.ts';
 
 const RUNS = { numRuns: Number(process.env['FUZZ_RUNS'] ?? 3000) };
 

@@ -4,7 +4,7 @@ import { DerReader, TAG } from './der.ts';
 import { printable } from './errors.ts';
 import { describeName, nameKey, parseGeneralNames, type SubjectAltName } from './general-names.ts';
 import { formatName, parseName } from './name.ts';
-import { attribute, cn, der, int, oid, seq, set, text, withOneMore } from './test-support.ts';
+import { attribute, cn, der, int, oid, seq, set, text, withOneMore } from './testing/authority.ts';
 
 const names = (...encoded: readonly Uint8Array[]) => parseGeneralNames(new DerReader(Buffer.concat(encoded), 'CSR'));
 const name = (...rdns: readonly Uint8Array[]) => parseName(new DerReader(Buffer.concat(rdns), 'CSR'));

@@ -9,16 +9,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  ATTRIBUTES,
-  asPeculiarReads,
-  EXTENDED_KEY_USAGES,
-  KEY_USAGES,
-  openssl,
-  readByOpenssl,
-  readByPeculiar,
-  readByUs,
-} from './oracle-readers.ts';
 import { encodePem } from './pem.ts';
 import {
   basicConstraintsCa,
@@ -35,7 +25,17 @@ import {
   set,
   spki,
   text,
-} from './test-support.ts';
+} from './testing/authority.ts';
+import {
+  ATTRIBUTES,
+  asPeculiarReads,
+  EXTENDED_KEY_USAGES,
+  KEY_USAGES,
+  openssl,
+  readByOpenssl,
+  readByPeculiar,
+  readByUs,
+} from './testing/oracle-readers.ts';
 
 /** What to ask for, and how to sign it. */
 interface Spec {

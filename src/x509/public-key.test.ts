@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { openSequence } from './der.ts';
 import { describePublicKey, parsePublicKey } from './public-key.ts';
-import { bits, der, int, newKey, oid, seq, spki, withOneMore } from './test-support.ts';
+import { bits, der, int, newKey, oid, seq, spki, withOneMore } from './testing/authority.ts';
 
 describe('parsePublicKey refuses', () => {
   const rsa = (modulus: Uint8Array, exponent: Uint8Array, parameters = der(0x05)) =>

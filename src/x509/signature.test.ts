@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { constants, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { parseCsrDer, verifyCsr } from './csr.ts';
-import { bits, type CsrParts, cn, csrDer, der, int, newKey, oid, seq, spki, withOneMore } from './test-support.ts';
+import { bits, type CsrParts, cn, csrDer, der, int, newKey, oid, seq, spki, withOneMore } from './testing/authority.ts';
 
 const key = newKey();
 const csr = (parts: Partial<CsrParts> = {}) => parseCsrDer(csrDer({ key, ...parts }));

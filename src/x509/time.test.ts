@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DerReader } from './der.ts';
-import { text } from './test-support.ts';
+import { text } from './testing/authority.ts';
 import { readTime } from './time.ts';
 
 const read = (value: string, tag = 0x18) => readTime(new DerReader(text(value, tag), 'certificate'), 'notAfter');

@@ -1,7 +1,7 @@
 /** A CFSSL on loopback that answers `info` and the empty `authsign` (the probe) as told, for tests of what asks them. */
 import { createHmac } from 'node:crypto';
 import type { TestContext } from 'node:test';
-import { failure, startServer, success } from '../../src/cfssl/test-support.ts';
+import { failure, startServer, success } from '../../src/cfssl/testing/test-support.ts';
 
 export interface CfsslServer {
   readonly url: string;

@@ -9,10 +9,16 @@ x509.cryptoProvider.set(webcrypto as never);
 export interface CsrOptions {
   readonly commonName?: string;
   readonly dnsNames?: readonly string[];
+  /** Ask for a CA, in the basic constraints. */
+  readonly isCa?: boolean;
 }
 
 /** PEM of a CSR with a new P-256 key. */
-export async function createCsr({ commonName, dnsNames = ['test.example'] }: CsrOptions = {}): Promise<string> {
+export async function createCsr({
+  commonName,
+  dnsNames = ['test.example'],
+  isCa = false,
+}: CsrOptions = {}): Promise<string> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const names = dnsNames.map((value) => ({ type: 'dns' as const, value }));
@@ -20,7 +26,10 @@ export async function createCsr({ commonName, dnsNames = ['test.example'] }: Csr
     ...(commonName === undefined ? {} : { name: `CN=${commonName}` }),
     keys: keys as never,
     signingAlgorithm: algorithm,
-    extensions: names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)],
+    extensions: [
+      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
+      ...(isCa ? [new x509.BasicConstraintsExtension(true, undefined, true)] : []),
+    ],
   });
   return `${csr.toString('pem')}\n`;
 }

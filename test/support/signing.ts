@@ -27,9 +27,9 @@ import {
   dns,
   newKey,
   san,
-} from '../../src/x509/test-support.ts';
+} from '../../src/x509/testing/authority.ts';
 
-export { type Authority, authority, NOW_MS } from '../../src/x509/test-support.ts';
+export { type Authority, authority, NOW_MS } from '../../src/x509/testing/authority.ts';
 
 export interface Csr {
   readonly key: CsrParts['key'];

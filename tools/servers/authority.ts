@@ -67,7 +67,7 @@ export async function issueCertificate(
   ];
   const certificate = await x509.X509CertificateGenerator.create({
     ...validity(),
-    subject: new x509.Name([...groups.map((group) => ({ O: [group] })), { CN: [name] }]).toString(),
+    subject: buildSubject(name, groups),
     issuer: authority.subject,
     publicKey: keys.publicKey,
     signingKey: authority.privateKey,
@@ -89,6 +89,12 @@ export function createKeyPem(): string {
     type: 'sec1',
     format: 'pem',
   }) as string;
+}
+
+function buildSubject(name: string, groups: readonly string[]): x509.Name {
+  // As typed values: plain strings are parsed, and lose what stands outside of quotes.
+  const organizations = groups.map((group) => ({ O: [{ utf8String: group }] }));
+  return new x509.Name([...organizations, { CN: [{ utf8String: name }] }]);
 }
 
 function createKeys(): Promise<webcrypto.CryptoKeyPair> {

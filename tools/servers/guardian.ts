@@ -8,6 +8,8 @@ import type { Socket } from 'node:net';
 
 // A line on standard input: end the process. End of input: end the process and remove the folder.
 // The reader ignores SIGTERM once it has read, because from then on it alone knows what becomes of the folder.
+// At the end of input all servers of a folder end at once and their data with them: none is asked to end in order, for
+// an API server would wait for its etcd. A build (INT) is asked in any case, because go has to end its compilers.
 // `kill -0` fails only after the outer shell has reaped the process, which it does at once.
 const GUARDIAN = `
 folder=$1 signal=$2
@@ -24,6 +26,7 @@ process=$!
   read -r line <&3
   fate=$?
   trap '' TERM
+  if [ $fate -ne 0 ] && [ "$signal" = TERM ]; then signal=KILL; fi
   kill -"$signal" "$process" 2>/dev/null
   n=0
   while kill -0 "$process" 2>/dev/null && [ $n -lt 200 ]; do sleep 0.05; n=$((n+1)); done
@@ -34,7 +37,7 @@ reader=$!
 wait "$process"
 status=$?
 kill -TERM "$reader" 2>/dev/null
-wait "$reader"
+wait "$reader" 2>/dev/null # a shell would say in the log that it was terminated
 [ $? -eq 1 ] && remove
 exit $status
 `;

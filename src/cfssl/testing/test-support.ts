@@ -1,5 +1,4 @@
 /** For tests: certificates, answers as CFSSL writes them, and servers on loopback that can misbehave. */
-// oxlint-disable no-restricted-globals -- a certificate's dates are no clock
 import 'reflect-metadata';
 
 import { webcrypto } from 'node:crypto';
@@ -16,7 +15,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 
-import type { Logger } from '../platform/index.ts';
+import type { Logger } from '../../platform/index.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 

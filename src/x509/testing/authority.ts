@@ -1,7 +1,7 @@
 /** Builders for tests: DER by hand, and requests and certificates that begin bare and can be wrong in any way. */
 import { generateKeyPairSync, type KeyPairKeyObjectResult as KeyPair, sign } from 'node:crypto';
-import { type Certificate, parseCertificateDer } from './certificate.ts';
-import { DerReader } from './der.ts';
+import { type Certificate, parseCertificateDer } from '../certificate.ts';
+import { DerReader } from '../der.ts';
 
 /** One element; the length is minimal. */
 export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {

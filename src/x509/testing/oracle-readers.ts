@@ -3,11 +3,11 @@ import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import * as x509 from '@peculiar/x509';
-import { toHex } from './bytes.ts';
-import { parseCsrDer, verifyCsr } from './csr.ts';
-import { describeName } from './general-names.ts';
-import { parsePem } from './pem.ts';
-import { describePublicKey } from './public-key.ts';
+import { toHex } from '../bytes.ts';
+import { parseCsrDer, verifyCsr } from '../csr.ts';
+import { describeName } from '../general-names.ts';
+import { parsePem } from '../pem.ts';
+import { describePublicKey } from '../public-key.ts';
 
 /** What all three readers must agree on; lists are sorted. */
 export interface Reading {
