@@ -12,8 +12,8 @@ import {
   isTooManyRequests,
   isUnauthorized,
 } from './errors.ts';
-import { answer, at, errorOf, failure, start, until } from './loopback-server.ts';
-import { WIDGETS } from './test-support.ts';
+import { answer, at, errorOf, failure, start, until } from './testing/loopback-server.ts';
+import { WIDGETS } from './testing/test-support.ts';
 
 describe('KubernetesClient', () => {
   test('each verb sends what the API wants', async (t) => {

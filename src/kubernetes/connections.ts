@@ -26,6 +26,8 @@ export class Connections {
   readonly #log: Logger;
   readonly #config: ClusterConfig;
   #agent: Agent | undefined;
+  /** Agents that have been replaced, and still have requests under way. */
+  readonly #retired = new Set<Agent>();
   #files: TlsFiles | undefined;
   #certificate: Credential['clientCertificate'];
   #checkedAtMs = Number.NEGATIVE_INFINITY;
@@ -59,7 +61,7 @@ export class Connections {
     const agent = this.#agent;
     this.#isClosed = true;
     this.#agent = undefined;
-    await agent?.destroy();
+    await Promise.all([...this.#retired, agent].map((one) => one?.destroy()));
   }
 
   async #recheck(certificate: Credential['clientCertificate']): Promise<Agent> {
@@ -81,11 +83,20 @@ export class Connections {
     this.#agent = this.#createAgent(files);
     if (old !== undefined) {
       this.#log.info({}, 'TLS files have changed, connecting anew');
-      old
-        .close()
-        .catch((error: unknown) => this.#log.debug(errorFields(error), 'Old connections closed with an error'));
+      void this.#retire(old);
     }
     return this.#agent;
+  }
+
+  async #retire(agent: Agent): Promise<void> {
+    this.#retired.add(agent);
+    try {
+      await agent.close();
+    } catch (error) {
+      this.#log.debug(errorFields(error), 'Old connections closed with an error');
+    } finally {
+      this.#retired.delete(agent);
+    }
   }
 
   async #readFiles(certificate: Credential['clientCertificate']): Promise<TlsFiles> {

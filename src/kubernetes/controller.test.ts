@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { ManualClock, settle } from '../../test/support/manual-clock.ts';
 import { Registry } from '../platform/index.ts';
 import { Controller, type ControllerOptions, type Reconcile, TerminalError } from './controller.ts';
-import { hang, LogDouble } from './test-support.ts';
+import { hang, LogDouble } from './testing/test-support.ts';
 import { WorkQueue } from './work-queue.ts';
 
 function start(reconcile: Reconcile, options: Partial<ControllerOptions> = {}) {

@@ -11,8 +11,8 @@ import { createAuthority, issueCertificate } from '../../tools/servers/authority
 import { Registry, systemClock } from '../platform/index.ts';
 import { createKubernetesClient } from './client.ts';
 import { isUnauthorized } from './errors.ts';
-import { answer, at, errorOf, failure, start } from './loopback-server.ts';
-import { LogDouble, WIDGETS } from './test-support.ts';
+import { answer, at, errorOf, failure, start } from './testing/loopback-server.ts';
+import { LogDouble, WIDGETS } from './testing/test-support.ts';
 
 describe('KubernetesClient, credentials', () => {
   async function tokenFile(t: TestContext): Promise<string> {

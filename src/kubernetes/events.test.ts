@@ -4,7 +4,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { Registry } from '../platform/index.ts';
 import { KubernetesError } from './errors.ts';
 import { type EventRecord, EventRecorder, type EventRecorderDeps, type EventRecorderOptions } from './events.ts';
-import { hang, LogDouble, WIDGETS } from './test-support.ts';
+import { hang, LogDouble, WIDGETS } from './testing/test-support.ts';
 
 interface Sent {
   readonly verb: 'create' | 'patch';

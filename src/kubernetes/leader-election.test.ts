@@ -5,7 +5,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { type Clock, Registry } from '../platform/index.ts';
 import { KubernetesError } from './errors.ts';
 import { LeaderElector, type LeaderElectorDeps, type Lease } from './leader-election.ts';
-import { hang, LogDouble } from './test-support.ts';
+import { hang, LogDouble } from './testing/test-support.ts';
 
 type Client = LeaderElectorDeps['client'];
 /** `lost-answer`: the write happens, its answer never arrives. A promise: the answer arrives when that resolves. */
@@ -156,9 +156,9 @@ describe('LeaderElector', () => {
     assert.equal(seen.isLeading, false);
     assert.equal(elector.holder, 'b');
     clock.jumpWallClock(86_400_000);
-    await clock.advance(900);
+    await clock.advance(999);
     assert.equal(seen.isLeading, false);
-    await clock.advance(1100);
+    await clock.advance(1);
     assert.equal(seen.isLeading, true);
     assert.equal(server.lease?.spec?.leaseTransitions, 5);
     stop.abort();

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { ListWatcherDouble } from './list-watcher-double.ts';
 import { type NamedObjectHandle, NamedObjectWatches } from './named-object-watches.ts';
-import { LogDouble, WIDGETS, type Widget } from './test-support.ts';
+import { ListWatcherDouble } from './testing/list-watcher-double.ts';
+import { LogDouble, WIDGETS, type Widget } from './testing/test-support.ts';
 
 function start() {
   const clock = new ManualClock();

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { type ListFault, ListWatcherDouble, type WatchFault } from './list-watcher-double.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
 import { keyOf } from './resource.ts';
 import type { Change } from './store.ts';
-import { LogDouble, WIDGETS, type Widget } from './test-support.ts';
+import { type ListFault, ListWatcherDouble, type WatchFault } from './testing/list-watcher-double.ts';
+import { LogDouble, WIDGETS, type Widget } from './testing/test-support.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -218,7 +218,22 @@ describe('Reflector', () => {
     await end();
   });
 
-  test('pauses grow to 30 s, and start over after what has worked for 2 min', async () => {
+  test('watches that end at once with an event are failures from the second on', async () => {
+    const server = serverWith('a');
+    const { clock, end } = start({}, server);
+    await clock.advance(0);
+    for (let i = 0; i < 3; i++) {
+      server.put('a');
+      server.failWatch('closes');
+      await clock.advance(0);
+    }
+    assert.deepEqual(asked(server), ['list 0', 'watch 1', 'watch 2']);
+    await clock.advance(10_000);
+    assert.deepEqual(asked(server).slice(3), ['watch 3', 'watch 4']);
+    await end();
+  });
+
+  test('pauses grow to 8 s at most, and start over after what has worked for 2 min', async () => {
     const server = serverWith('a');
     server.listFaults.push(...Array.from({ length: 9 }, () => 'error' as const));
     const { clock, reflector, end } = start({}, server);
@@ -231,7 +246,7 @@ describe('Reflector', () => {
       gaps.push(Math.round((clock.monotonicMs() - lastMs) / 1000));
       lastMs = clock.monotonicMs();
     }
-    assert.deepEqual(gaps.slice(0, 9), [1, 2, 5, 10, 19, 38, 45, 45, 45]);
+    assert.deepEqual(gaps.slice(0, 9), [1, 2, 5, 6, 6, 6, 6, 6, 6]);
     server.bookmark();
     await clock.advance(2 * MINUTE_MS);
     server.bookmark();

@@ -50,7 +50,8 @@ const MIN_WATCH_SECONDS = 300;
 /** How much longer than asked a watch may last before we end it. */
 const WATCH_GRACE_MS = 15_000;
 const SHORT_WATCH_MS = 1000;
-const BACKOFF = { baseMs: 800, maxMs: 30_000, jitter: 1 };
+/** At most 8 s with jitter, where client-go waits up to a minute: so soon after its end has an outage ended for us too. */
+const BACKOFF = { baseMs: 800, maxMs: 4_000, jitter: 1 };
 /** What has worked for so long is not made to wait when it fails. */
 const BACKOFF_RESET_MS = 120_000;
 
@@ -71,6 +72,8 @@ export class Reflector<T extends KubernetesObject> {
   #hasSynced = false;
   #lastActivityMs = Number.NEGATIVE_INFINITY;
   #lastError: unknown;
+  /** How many watches in a row have ended at once. */
+  #shortWatches = 0;
 
   constructor(deps: ReflectorDeps, options: ReflectorOptions<T>) {
     this.#deps = deps;
@@ -244,11 +247,10 @@ export class Reflector<T extends KubernetesObject> {
       deadline.end();
     }
     this.#onContact();
-    if (events === 0 && clock.monotonicMs() - startMs < SHORT_WATCH_MS) {
-      throw new KubernetesError(
-        'KUBERNETES_MALFORMED',
-        `Cannot watch ${resource.plural}: the watch ended at once, without an event`,
-      );
+    this.#shortWatches = clock.monotonicMs() - startMs < SHORT_WATCH_MS ? this.#shortWatches + 1 : 0;
+    // With an event it may be a coincidence, but not twice: a server that ends every watch must not be asked in a loop.
+    if (this.#shortWatches > (events === 0 ? 0 : 1)) {
+      throw new KubernetesError('KUBERNETES_MALFORMED', `Cannot watch ${resource.plural}: the watch ended at once`);
     }
   }
 

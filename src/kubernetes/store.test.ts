@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { keyOf } from './resource.ts';
 import { Store } from './store.ts';
-import { type Widget, widget } from './test-support.ts';
+import { type Widget, widget } from './testing/test-support.ts';
 
 const byColour = { colour: (object: Widget) => (object.colour === undefined ? [] : object.colour.split('+')) };
 

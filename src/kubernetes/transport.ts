@@ -18,7 +18,7 @@ import { readBody } from './body.ts';
 import type { ClusterConfig } from './cluster-config.ts';
 import { Connections } from './connections.ts';
 import { type Credential, type CredentialSource, createCredentialSource } from './credentials.ts';
-import { errorFromAnswer, KubernetesError } from './errors.ts';
+import { errorFromAnswer, isResourceVersionTooLarge, KubernetesError } from './errors.ts';
 import { sharedCounter, sharedHistogram } from './metrics.ts';
 
 export interface Call {
@@ -98,7 +98,9 @@ export class Transport {
         mayRenew = false;
         continue; // The token has been rotated under us: once more, with a new one.
       }
-      if (error.retryAfterMs === undefined || attempt === MAX_ATTEMPTS) throw error;
+      // A version from a history that is no more does not come while we wait: only another list helps.
+      const isHopeless = error.retryAfterMs === undefined || isResourceVersionTooLarge(error);
+      if (isHopeless || attempt === MAX_ATTEMPTS) throw error;
       try {
         await this.#clock.sleep(error.retryAfterMs, { signal });
       } catch {

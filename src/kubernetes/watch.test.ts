@@ -4,8 +4,8 @@ import { getEventListeners } from 'node:events';
 import { describe, test } from 'node:test';
 import type { WatchEvent } from './client.ts';
 import { isExpired, isTimeout } from './errors.ts';
-import { errorOf, failure, start, until } from './loopback-server.ts';
-import { WIDGETS, type Widget } from './test-support.ts';
+import { errorOf, failure, start, until } from './testing/loopback-server.ts';
+import { WIDGETS, type Widget } from './testing/test-support.ts';
 
 describe('KubernetesClient.watch', () => {
   const options = { resourceVersion: '5', timeoutSeconds: 300 };

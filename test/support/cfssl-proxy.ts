@@ -18,7 +18,7 @@ import {
   san,
 } from '../../src/x509/testing/authority.ts';
 import type { Cfssl } from '../../tools/servers/index.ts';
-import { type CfsslServer, callCfssl, type RawAnswer } from './cfssl-call.ts';
+import { callCfssl, type RawAnswer } from './cfssl-call.ts';
 
 /** What is done with a call instead of forwarding it. `forward` may still be called, for faults behind the server. */
 export type Fault = (call: ProxiedCall) => Promise<void> | void;
@@ -53,7 +53,7 @@ export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
     if (isSigning) counts.received += 1;
     const forward = async (): Promise<RawAnswer> => {
       if (isSigning) counts.forwarded += 1;
-      return await callCfssl(server as CfsslServer, { path: request.url ?? '', body });
+      return await callCfssl(server, { path: request.url ?? '', body });
     };
     if (fault !== undefined && (isSigning || fault.of === 'all calls')) {
       await fault.make({ request, response, csrPem, forward });

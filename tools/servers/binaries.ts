@@ -2,17 +2,8 @@
 // by building from our pinned Go modules. The cache is keyed by what a binary is built from, so that another clone on
 // the same machine builds nothing: ${XDG_CACHE_HOME:-~/.cache}/cfssl-issuer/servers/<name>-<version>-<key>/<name>.
 
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
@@ -20,6 +11,7 @@ import { progress } from '../progress.ts';
 import { acquireCacheLock } from './cache-lock.ts';
 import { ServersError } from './errors.ts';
 import { findModule, GO_FLAGS, type GoBuild, goBuild } from './go-build.ts';
+import { spawnGuarded } from './guardian.ts';
 
 interface Source {
   /** The folder beside this file with go.mod and go.sum. */
@@ -138,10 +130,11 @@ async function buildEntry(
   { env, signal }: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const build = describeBuild(name);
-  const scratchFolder = mkdtempSync(`${entry}.building-`);
+  const scratchFolder = `${entry}.building-${randomBytes(6).toString('hex')}`;
+  const keeper = spawnGuarded({ folder: scratchFolder });
   try {
     const finished = join(scratchFolder, 'finished');
-    mkdirSync(finished);
+    mkdirSync(finished, { recursive: true });
     const places = { output: join(finished, name), scratchFolder, logFile: `${entry}.log`, env, signal };
     rmSync(places.logFile, { force: true });
     await progress(`Building ${build.title}`, () => goBuild(build, places));
@@ -150,7 +143,7 @@ async function buildEntry(
     }
     renameSync(finished, entry);
   } finally {
-    rmSync(scratchFolder, { recursive: true, force: true });
+    await keeper.end('remove');
   }
 }
 

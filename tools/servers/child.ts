@@ -18,6 +18,8 @@ export interface ServerProcessOptions {
   readonly isReady: (signal: AbortSignal) => Promise<boolean>;
   /** Default: 60 s, for a machine that is busy. */
   readonly readyWithinMs?: number;
+  /** How long it may take to end when asked to, before it is killed. Default: 10 s. */
+  readonly graceMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,11 +45,11 @@ const PROBE_TIMEOUT_MS = 2_000;
  * @throws ServersError SERVERS_START_FAILED, SERVERS_ADDRESS_IN_USE
  */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
-  const { name, folder, signal } = options;
+  const { name, folder, command, graceMs = 10_000, signal } = options;
   signal?.throwIfAborted();
   const logFile = join(folder.path, `${name}.log`);
   const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-  const guarded = spawnGuarded({ folder: folder.path, command: options.command, logFile, cwd: folder.path });
+  const guarded = spawnGuarded({ folder: folder.path, command, logFile, cwd: folder.path, graceMs });
   const stop = async (): Promise<void> => {
     await guarded.end('keep'); // the folder is removed once, by its own guardian
   };

@@ -76,6 +76,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         signal,
         command: [binaries.apiServer, ...apiServerArguments(port, options)],
         isReady: (probe) => isServing(access, probe),
+        graceMs: 2_000, // it would wait for its watchers to go, and they wait for it
       });
     const first = await withFreePort(async (port) => {
       const admin = { user: 'admin', groups: ['system:masters'] };

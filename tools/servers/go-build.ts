@@ -20,7 +20,7 @@ export interface GoBuild {
 
 export interface GoBuildPlaces {
   readonly output: string;
-  /** Exists; takes what Go writes meanwhile, and goes with this process if that ends before the build. */
+  /** Exists; takes what Go writes meanwhile. */
   readonly scratchFolder: string;
   readonly logFile: string;
   /** Where `go` is found, how it reaches the network, and where it keeps its caches. */
@@ -51,7 +51,7 @@ export async function goBuild(build: GoBuild, places: GoBuildPlaces): Promise<vo
     cwd: build.moduleFolder,
     env: { ...environment(build, env), GOTMPDIR: scratchFolder },
     command: ['go', 'build', '-ldflags', build.linkerFlags, '-o', places.output, build.package],
-    stopSignal: 'INT', // go then ends its compilers too
+    ending: 'group', // its compilers would go on without it
   });
   const ending = await endedOrAborted(go, signal);
   if (ending === 'exit code 0') return;

@@ -27,6 +27,29 @@ describe('spawnGuarded()', () => {
     rmSync(folder, { recursive: true });
   });
 
+  test('end() kills a process that does not end within its grace', async () => {
+    const { folder, logFile } = makeFolder();
+    const guarded = spawnGuarded({ folder, logFile, cwd: folder, command: ['sh', '-c', STUBBORN], graceMs: 100 });
+    const pid = await readPid(folder);
+
+    assert.equal(await guarded.end('remove'), 'signal 9');
+
+    assert.equal(isRunning(pid), false);
+    assert.equal(existsSync(folder), false);
+  });
+
+  test('end() of a group kills what the process has started too', async () => {
+    const { folder, logFile } = makeFolder();
+    const command = ['sh', '-c', `(${STUBBORN.replace('$$', '$(exec sh -c "echo $PPID")')}) & wait`] as const;
+    const guarded = spawnGuarded({ folder, logFile, cwd: folder, command, ending: 'group' });
+    const pid = await readPid(folder);
+
+    assert.equal(await guarded.end('keep'), 'signal SIGKILL');
+
+    await until(() => !isRunning(pid));
+    rmSync(folder, { recursive: true });
+  });
+
   test('end(remove) removes the folder too', async () => {
     const { folder, logFile } = makeFolder();
     const guarded = spawnGuarded({ folder, logFile, cwd: folder, command: ['sh', '-c', OBEDIENT] });

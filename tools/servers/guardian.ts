@@ -9,11 +9,11 @@ import type { Socket } from 'node:net';
 // A line on standard input: end the process. End of input: end the process and remove the folder.
 // The reader ignores SIGTERM once it has read, because from then on it alone knows what becomes of the folder.
 // At the end of input all servers of a folder end at once and their data with them: none is asked to end in order, for
-// an API server would wait for its etcd. A build (INT) is asked in any case, because go has to end its compilers.
+// an API server would wait for its etcd.
 // `kill -0` fails only after the outer shell has reaped the process, which it does at once.
 const GUARDIAN = `
-folder=$1 signal=$2
-shift 2
+folder=$1 end=$2 grace=$3
+shift 3
 exec 3<&0 </dev/null
 remove() { rm -rf "$folder" || { sleep 0.5; rm -rf "$folder"; }; }
 if [ $# -eq 0 ]; then
@@ -26,10 +26,10 @@ process=$!
   read -r line <&3
   fate=$?
   trap '' TERM
-  if [ $fate -ne 0 ] && [ "$signal" = TERM ]; then signal=KILL; fi
-  kill -"$signal" "$process" 2>/dev/null
+  [ "$end" = group ] && kill -KILL 0
+  if [ $fate -eq 0 ]; then kill -TERM "$process" 2>/dev/null; else grace=0; fi
   n=0
-  while kill -0 "$process" 2>/dev/null && [ $n -lt 200 ]; do sleep 0.05; n=$((n+1)); done
+  while kill -0 "$process" 2>/dev/null && [ $n -lt "$grace" ]; do sleep 0.05; n=$((n+50)); done
   kill -KILL "$process" 2>/dev/null
   exit $fate
 ) &
@@ -51,8 +51,10 @@ export interface GuardedOptions {
   readonly logFile?: string;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** What asks the process to end, before SIGKILL 10 s later. Default: TERM. */
-  readonly stopSignal?: 'TERM' | 'INT';
+  /** `orderly`: SIGTERM first. `group`: SIGKILL for it and all that it has started, the guardian included. */
+  readonly ending?: 'orderly' | 'group';
+  /** How long after SIGTERM SIGKILL follows. Default: 10 s. */
+  readonly graceMs?: number;
 }
 
 /** How a guarded process ended, in words: `exit code 1`. */
@@ -67,10 +69,11 @@ export interface GuardedProcess {
 
 /** Starts `command` under a guardian. Neither keeps the parent's event loop alive. */
 export function spawnGuarded(options: GuardedOptions): GuardedProcess {
+  const { folder, command = [], ending = 'orderly', graceMs = 10_000 } = options;
   const log = options.logFile === undefined ? ('ignore' as const) : openSync(options.logFile, 'a');
   const guardian = spawn(
     '/bin/sh',
-    ['-c', GUARDIAN, 'cfssl-issuer-guardian', options.folder, options.stopSignal ?? 'TERM', ...(options.command ?? [])],
+    ['-c', GUARDIAN, 'cfssl-issuer-guardian', folder, ending, String(graceMs), ...command],
     { detached: true, stdio: ['pipe', log, log], cwd: options.cwd ?? '/', env: options.env ?? process.env },
   );
   if (typeof log === 'number') closeSync(log);

@@ -2,12 +2,12 @@
  * An API server for the reflector's tests: holds widgets and their history, lists them in pages, watches them, and makes
  * the faults it is told to. Scripted, not simulated: each call and each event takes the next fault meant for its kind.
  */
-import type { ListOptions, ListResult, ObjectHandler, WatchEvent, WatchOptions } from './client.ts';
-import { KubernetesError } from './errors.ts';
-import type { ListWatcher } from './reflector.ts';
-import { keyOf, type Resource } from './resource.ts';
+import type { ListOptions, ListResult, ObjectHandler, WatchEvent, WatchOptions } from '../client.ts';
+import { KubernetesError } from '../errors.ts';
+import type { ListWatcher } from '../reflector.ts';
+import { keyOf, type Resource } from '../resource.ts';
+import { abortable, onAbort } from '../wait.ts';
 import { hang, type Widget, widget } from './test-support.ts';
-import { abortable, onAbort } from './wait.ts';
 
 /** `none` lets one call pass; `breaks` ends a list in its middle. */
 export type ListFault = 'none' | 'error' | 'expired' | 'too-large-version' | 'breaks';

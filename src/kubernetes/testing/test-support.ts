@@ -1,6 +1,6 @@
 /** Builders and doubles of this room's unit tests. Objects start bare: a case adds what it is about. */
-import type { LogFields, Logger } from '../platform/index.ts';
-import type { KubernetesObject, Resource } from './resource.ts';
+import type { LogFields, Logger } from '../../platform/index.ts';
+import type { KubernetesObject, Resource } from '../resource.ts';
 
 export const WIDGETS: Resource = {
   group: 'test.io',

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { ManualClock, settle } from '../../test/support/manual-clock.ts';
-import { Registry } from '../platform/index.ts';
-import { createKubernetesClient, type KubernetesClientOptions } from './client.ts';
-import type { ClusterConfig } from './cluster-config.ts';
-import type { KubernetesError } from './errors.ts';
+import { ManualClock, settle } from '../../../test/support/manual-clock.ts';
+import { Registry } from '../../platform/index.ts';
+import { createKubernetesClient, type KubernetesClientOptions } from '../client.ts';
+import type { ClusterConfig } from '../cluster-config.ts';
+import type { KubernetesError } from '../errors.ts';
 import { LogDouble } from './test-support.ts';
 
 export interface Received {
