@@ -8,6 +8,7 @@ import { buildCrd, type CrdOptions } from './crd.ts';
 const bare: CrdOptions = {
   resource: ISSUERS,
   singular: 'issuer',
+  shortNames: ['cfsslissuer'],
   description: 'An issuer.',
   spec: z.object({}),
   status: z.object({}),
@@ -35,7 +36,13 @@ describe('buildCrd()', () => {
       metadata: { name: 'issuers.cfssl-issuer.wikimedia.org' },
       spec: {
         group: 'cfssl-issuer.wikimedia.org',
-        names: { kind: 'Issuer', listKind: 'IssuerList', plural: 'issuers', singular: 'issuer' },
+        names: {
+          kind: 'Issuer',
+          listKind: 'IssuerList',
+          plural: 'issuers',
+          singular: 'issuer',
+          shortNames: ['cfsslissuer'],
+        },
         scope: 'Namespaced',
         versions: [
           {

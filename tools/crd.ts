@@ -25,6 +25,8 @@ const FORBIDDEN = [
 export interface CrdOptions {
   readonly resource: ApiResource;
   readonly singular: string;
+  /** Names for kubectl that no other group has. */
+  readonly shortNames: readonly string[];
   readonly description: string;
   readonly spec: z.ZodType;
   readonly status: z.ZodType;
@@ -41,14 +43,22 @@ export interface PrinterColumn {
 }
 
 /** The CRD as YAML. @throws Error when a schema is not structural, naming the path. */
-export function buildCrd({ resource, singular, description, spec, status, printerColumns }: CrdOptions): string {
+export function buildCrd({
+  resource,
+  singular,
+  shortNames,
+  description,
+  spec,
+  status,
+  printerColumns,
+}: CrdOptions): string {
   const crd = {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
     metadata: { name: `${resource.plural}.${resource.group}` },
     spec: {
       group: resource.group,
-      names: { kind: resource.kind, listKind: `${resource.kind}List`, plural: resource.plural, singular },
+      names: { kind: resource.kind, listKind: `${resource.kind}List`, plural: resource.plural, singular, shortNames },
       scope: resource.namespaced ? 'Namespaced' : 'Cluster',
       versions: [
         {

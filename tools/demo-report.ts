@@ -85,8 +85,8 @@ export function formatNextSteps({ controlPlane, certManager, cfssl, issuer, kube
   return [
     heading('Go on in another terminal'),
     `  export KUBECONFIG=${controlPlane.kubeconfig} PATH=${kubectlFolder}:$PATH`,
-    '  kubectl get issuers,clusterissuers,certificates,certificaterequests -A -o wide',
-    '  kubectl get events --sort-by=.lastTimestamp',
+    '  kubectl get cfsslissuers,cfsslclusterissuers,certificates,certificaterequests -A -o wide',
+    '  kubectl events -A',
     '  kubectl delete secret certificate-by-issuer     # and see it come back',
     '  kubectl patch secret issuer-sample-credentials -p \'{"stringData":{"key":"00"}}\'   # and see the issuer say so',
     '',

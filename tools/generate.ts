@@ -23,6 +23,8 @@ function crd(resource: typeof ISSUERS, description: string): string {
   return buildCrd({
     resource,
     singular: resource.kind.toLowerCase(),
+    // `kubectl get issuers` finds cert-manager's own.
+    shortNames: [`cfssl${resource.kind.toLowerCase()}`, `cfssl${resource.plural}`],
     description,
     spec: issuerSpecSchema.describe('Where CFSSL is and how to sign with it.'),
     status: issuerStatusSchema.describe('What the controller last saw.'),

@@ -68,6 +68,10 @@ const PROBLEMS: Readonly<Record<CfsslErrorCode, readonly [reason: IssuerProblem[
   CFSSL_UNKNOWN_REFUSAL: ['ServerMisconfigured', serverLog],
 };
 
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 describe('problemOf()', () => {
   for (const code of Object.keys(CFSSL_ERRORS) as CfsslErrorCode[]) {
     const [reason, remedy] = PROBLEMS[code];
@@ -77,7 +81,7 @@ describe('problemOf()', () => {
       assert.ok(problem instanceof IssuerProblem);
       assert.deepEqual(
         { reason: problem.reason, message: problem.message, cause: problem.cause },
-        { reason, message: `Cannot prove the access: ${CFSSL_ERRORS[code]}; ${remedy}`, cause: error },
+        { reason, message: `${sentence(CFSSL_ERRORS[code])}; ${remedy}`, cause: error },
       );
     });
   }

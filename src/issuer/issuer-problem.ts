@@ -22,11 +22,12 @@ export interface ProblemContext {
 
 /**
  * The problem of an issuer whose check failed with a CFSSL error: what was seen at which server, and what to do.
- * The error's own message stands in it; it names the endpoint and holds nothing secret or volatile.
+ * The error's reason stands in it; it names the endpoints and holds nothing secret or volatile.
  */
 export function problemOf(error: CfsslError, context: ProblemContext): IssuerProblem {
   const [reason, remedy] = remedyOf(error.code, context);
-  return new IssuerProblem(reason, `${error.message}; ${remedy}`, { cause: error });
+  const seen = error.reason.charAt(0).toUpperCase() + error.reason.slice(1);
+  return new IssuerProblem(reason, `${seen}; ${remedy}`, { cause: error });
 }
 
 function remedyOf(code: CfsslErrorCode, { secret, label, profile }: ProblemContext): [IssuerProblem['reason'], string] {
