@@ -61,7 +61,7 @@ export class Connections {
     const agent = this.#agent;
     this.#isClosed = true;
     this.#agent = undefined;
-    await Promise.all([...this.#retired, agent].map((one) => one?.destroy()));
+    await Promise.all([...this.#retired, agent].map(async (one) => await one?.destroy()));
   }
 
   async #recheck(certificate: Credential['clientCertificate']): Promise<Agent> {
