@@ -56,7 +56,7 @@ export async function runController(words: readonly string[]): Promise<number> {
       'Not running in a pod: tell where the Secrets of ClusterIssuers lie with --cluster-resource-namespace',
     );
   }
-  await installDefaultTrust(process.env);
+  await installDefaultTrust(process.env, log);
   return await run(flags, { config, namespace, log });
 }
 
