@@ -28,6 +28,8 @@ export interface ReadyIssuer {
   readonly client: CfsslClient;
   /** The CA certificate that CFSSL signs with. */
   readonly signer: Certificate;
+  /** The CA certificate that CFSSL signs with now; another one than `signer` has the issuer checked again. */
+  readonly askForSigner: (signal: AbortSignal) => Promise<Certificate>;
 }
 
 export interface IssuerSessionDeps {
@@ -121,7 +123,12 @@ export class IssuerSession {
     if (this.#mismatch !== undefined) throw this.#mismatch;
     this.#needsProbe = false;
     if (this.#ready?.client !== client || this.#ready.signer.sha256Hex !== signer.sha256Hex) {
-      this.#ready = { id: this.#id, configuration: this.#configurationOf(), client, signer };
+      const askForSigner = async (abort: AbortSignal): Promise<Certificate> => {
+        const now = await this.#askForSigner(client, abort);
+        if (now.sha256Hex !== signer.sha256Hex) this.#onChange();
+        return now;
+      };
+      this.#ready = { id: this.#id, configuration: this.#configurationOf(), client, signer, askForSigner };
     }
     return this.#ready;
   }

@@ -15,18 +15,20 @@ import {
 } from '../../test/support/signing.ts';
 import type { CertificateRequestSpec } from '../api/index.ts';
 import type { SignAnswer } from '../cfssl/index.ts';
-import { encodePem, parseCertificates } from '../x509/index.ts';
+import { type Certificate, encodePem, parseCertificates } from '../x509/index.ts';
 import {
   basicConstraintsCa,
   bits,
   cn,
   csrDer,
+  der,
   dns,
   extendedKeyUsage,
   newKey,
   oid,
   san,
   seq,
+  text,
 } from '../x509/testing/authority.ts';
 import type { IssuerConfiguration } from './configuration.ts';
 import { type SigningOutcome, sign } from './sign.ts';
@@ -43,6 +45,8 @@ interface Given {
   readonly configuration?: Partial<IssuerConfiguration>;
   readonly answer?: SignAnswer | Error;
   readonly beforePost?: () => void;
+  /** What CFSSL tells as its CA when it is asked again; an error when it does not answer. */
+  readonly signerNow?: Authority | Error;
 }
 
 async function run(given: Given): Promise<{ outcome: SigningOutcome; cfssl: CfsslDouble }> {
@@ -53,7 +57,13 @@ async function run(given: Given): Promise<{ outcome: SigningOutcome; cfssl: Cfss
   const request = certificateRequest({ spec: { request: asked.base64, ...given.spec } });
   const { signal } = new AbortController();
   const options = { signal, beforePost, now: () => NOW_MS };
-  return { outcome: await sign(request, readyIssuer(cfssl, signer, configuration), options), cfssl };
+  const askForSigner = async (): Promise<Certificate> => {
+    const { signerNow = signer } = given;
+    if (signerNow instanceof Error) throw signerNow;
+    return signerNow.certificate;
+  };
+  const issuer = { ...readyIssuer(cfssl, signer, configuration), askForSigner };
+  return { outcome: await sign(request, issuer, options), cfssl };
 }
 
 /** Without what the audit log tells. */
@@ -100,9 +110,9 @@ describe('sign()', () => {
       },
       { name: 'the root from spec.chain', configuration: { chain: [root_] }, expected: complete },
       {
-        name: 'spec.chain in any order, with what does not belong to it',
+        name: 'spec.chain in any order; another root in it reaches ca.crt too',
         configuration: { chain: [other.certificate, root_, intermediate_] },
-        expected: complete,
+        expected: { ...complete, caPem: root_.pem + other.certificate.pem },
       },
       {
         name: "the root from CFSSL's bundle",
@@ -125,6 +135,42 @@ describe('sign()', () => {
         assert.deepEqual({ certificatePem, caPem }, expected);
       });
     }
+  });
+
+  describe("CFSSL's CA was replaced since the last check", () => {
+    test('is asked again, and its certificate is handed out', async () => {
+      const { outcome } = await run({ answer: signAnswer(issue(csr, other)), signerNow: other });
+      assert.ok(outcome.kind === 'signed', JSON.stringify(outcome));
+      assert.equal(outcome.caPem, other.certificate.pem);
+    });
+
+    test('is a mismatch while CFSSL does not tell of it', async () => {
+      const signerNow = cfsslError('CFSSL_UNREACHABLE');
+      const { outcome } = await run({ answer: signAnswer(issue(csr, other)), signerNow });
+      assert.deepEqual(verdictOf(outcome), {
+        kind: 'mismatch',
+        message: 'The certificate was signed by none of the known CA certificates: "CN=Root"',
+      });
+    });
+
+    test('and a CA that only the answer itself vouches for is not trusted', async () => {
+      const answer = signAnswer(issue(csr, other), {
+        bundlePem: other.certificate.pem,
+        rootPem: other.certificate.pem,
+      });
+      const { outcome } = await run({ answer });
+      assert.equal(outcome.kind, 'mismatch');
+    });
+  });
+
+  test('names that CFSSL would drop are sent as the extension that the CSR has, and only then', async () => {
+    const otherName = der(0xa0, oid('1.3.6.1.4.1.311.20.2.3'), der(0xa0, text('user@example')));
+    const asked = newCsr({ extensions: [san(dns('test.example'), otherName)] });
+    const { cfssl } = await run({ csr: asked });
+    const [post] = cfssl.posts;
+    assert.equal(post?.sanExtension?.critical, false);
+    assert.deepEqual(Buffer.from(post?.sanExtension?.value ?? []), Buffer.from(seq(dns('test.example'), otherName)));
+    assert.equal((await run({})).cfssl.posts[0]?.sanExtension, undefined);
   });
 
   describe('the bundle', () => {

@@ -3,6 +3,7 @@
  * is compared with what was asked for. Nothing that leaves here is unchecked.
  */
 import type { CertificateRequest } from '../api/index.ts';
+import { CfsslError, type SignRequest } from '../cfssl/index.ts';
 import { parseDuration } from '../platform/index.ts';
 import {
   buildChain,
@@ -66,10 +67,8 @@ export async function sign(
     if (error instanceof X509Error) return { kind: 'refused', message: error.message };
     throw error;
   }
-  const { client, configuration } = issuer;
-  // Bundling servers issue a certificate for an Ed25519 key and then fail to bundle it.
-  const bundle = configuration.bundle && csr.publicKey.type !== 'ed25519';
-  const answer = await client.sign({ csrPem, bundle }, { signal: options.signal, beforePost: options.beforePost });
+  const { signal, beforePost } = options;
+  const answer = await issuer.client.sign(buildSignRequest(csrPem, csr, issuer), { signal, beforePost });
 
   try {
     const certificate = parseLeaf(answer.certificatePem);
@@ -81,17 +80,16 @@ export async function sign(
       names: certificate.names.map(describeName),
       notAfterMs: certificate.notAfterMs,
     };
-    const linked = linkUpwards(certificate, [
-      ...parseOptional(answer.bundlePem),
-      ...parseOptional(answer.rootPem),
-      ...configuration.chain,
-      issuer.signer,
-    ]);
+    const trusted = await findTrusted(certificate, issuer, signal);
+    const linked = linkUpwards(certificate, {
+      trusted,
+      others: [...parseOptional(answer.bundlePem), ...parseOptional(answer.rootPem)],
+    });
     const { errors, warnings } = checkIssued({
       csr,
       certificate,
       // When nothing leads up from it, the message names whom it should lead to.
-      chain: linked.length > 1 ? linked : [issuer.signer],
+      chain: linked.length > 1 ? linked : trusted,
       nowMs: options.now(),
       requested: requestedOf(request),
     });
@@ -101,7 +99,7 @@ export async function sign(
     return {
       kind: 'signed',
       certificatePem: encodeChain(chain),
-      caPem: ca?.pem,
+      caPem: ca === undefined ? undefined : encodeChain([ca, ...otherRoots(ca, issuer)]),
       warnings: warnings.filter(({ code }) => code !== 'ExtraUsages').map(({ message }) => message),
       record,
     };
@@ -109,6 +107,42 @@ export async function sign(
     if (error instanceof X509Error) return { kind: 'mismatch', message: `CFSSL's certificate: ${error.message}` };
     throw error;
   }
+}
+
+function buildSignRequest(csrPem: string, csr: CertificateSigningRequest, { configuration }: ReadyIssuer): SignRequest {
+  // CFSSL drops names that it does not know. Sent as an extension they survive, where the profile allows that.
+  const hasNamesToLose = csr.names.some(({ kind }) => kind === 'other');
+  return {
+    csrPem,
+    // Bundling servers issue a certificate for an Ed25519 key and then fail to bundle it.
+    bundle: configuration.bundle && csr.publicKey.type !== 'ed25519',
+    ...(hasNamesToLose && csr.sanExtension !== undefined ? { sanExtension: csr.sanExtension } : {}),
+  };
+}
+
+/**
+ * Whom a certificate of this issuer may be signed by: the CA certificates of its spec, and the signer that CFSSL told at
+ * the last check. When none of them signed it, CFSSL is asked again: its CA may have been replaced since.
+ */
+async function findTrusted(
+  certificate: Certificate,
+  issuer: ReadyIssuer,
+  signal: AbortSignal,
+): Promise<readonly Certificate[]> {
+  const known = [...issuer.configuration.chain, issuer.signer];
+  if (known.some((candidate) => isIssuedBy(certificate, candidate))) return known;
+  try {
+    const signer = await issuer.askForSigner(signal);
+    return known.some(({ sha256Hex }) => sha256Hex === signer.sha256Hex) ? known : [...known, signer];
+  } catch (error) {
+    if (error instanceof CfsslError) return known; // then it is a mismatch, until a check tells of the new CA
+    throw error;
+  }
+}
+
+/** The other roots of the spec: while a CA is being replaced, clients have to trust the old and the new. */
+function otherRoots(ca: Certificate, { configuration }: ReadyIssuer): readonly Certificate[] {
+  return configuration.chain.filter(({ isSelfSigned, sha256Hex }) => isSelfSigned && sha256Hex !== ca.sha256Hex);
 }
 
 function judge(errors: readonly Difference[]): { readonly kind: 'refused' | 'mismatch'; readonly message: string } {
@@ -143,10 +177,17 @@ function parseOptional(pem: string | undefined): readonly Certificate[] {
   }
 }
 
-/** The leaf and whatever of the candidates leads up from it, as far as they go; the rest is left out. */
-function linkUpwards(leaf: Certificate, candidates: readonly Certificate[]): readonly Certificate[] {
+/**
+ * The leaf and whatever leads up from it, as far as it goes. Its own issuer must be among the trusted; what the answer
+ * brought along only helps to go on from there.
+ */
+function linkUpwards(
+  leaf: Certificate,
+  { trusted, others }: { readonly trusted: readonly Certificate[]; readonly others: readonly Certificate[] },
+): readonly Certificate[] {
   const linked = [leaf];
   for (let top = leaf; !top.isSelfSigned; ) {
+    const candidates = top === leaf ? trusted : [...others, ...trusted];
     const next = candidates.find((candidate) => !linked.includes(candidate) && isIssuedBy(top, candidate));
     if (next === undefined) break;
     linked.push(next);

@@ -147,7 +147,7 @@ export type WatcherOptions = Partial<ReflectorOptions<ConfigMap>> & {
   readonly speed?: number | undefined;
 };
 
-export class Watcher {
+export class Watcher implements AsyncDisposable {
   readonly clock: CountingClock;
   readonly reflector: Reflector<ConfigMap>;
   readonly registry = new Registry();
@@ -192,12 +192,16 @@ export class Watcher {
     return performance.now() - startMs;
   }
 
-  /** Ends it, and sees that no timer and no listener is left. */
-  async end(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('The test is over'));
     await this.#running;
-    assert.equal(getEventListeners(this.#stop.signal, 'abort').length, 0, 'listeners are left');
     await this.#client.close();
+  }
+
+  /** Ends it, and sees that no timer and no listener is left. */
+  async end(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    assert.equal(getEventListeners(this.#stop.signal, 'abort').length, 0, 'listeners are left');
     assert.equal(this.clock.pendingTimers, 0, 'timers are left');
   }
 

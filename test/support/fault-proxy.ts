@@ -184,7 +184,7 @@ export class FaultProxy implements AsyncDisposable {
 
   /** Shows a certificate of another authority on new connections. */
   async rotateAuthority(): Promise<void> {
-    const authority = await createAuthority('Proxy');
+    const authority = await createAuthority('Proxy authority');
     const { certificatePem, keyPem } = await issueCertificate(authority, { name: 'proxy', ipAddresses: ['127.0.0.1'] });
     this.#caPem = authority.certificatePem;
     this.#tls.setSecureContext({ cert: certificatePem, key: keyPem });

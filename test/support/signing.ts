@@ -17,7 +17,7 @@ import {
 } from '../../src/cfssl/index.ts';
 import type { IssuerConfiguration } from '../../src/issuer/configuration.ts';
 import type { ReadyIssuer } from '../../src/issuer/issuer-session.ts';
-import { encodePem } from '../../src/x509/index.ts';
+import { type Certificate, encodePem } from '../../src/x509/index.ts';
 import {
   type Authority,
   type CertificateParts,
@@ -118,5 +118,7 @@ export function readyIssuer(
     healthCheckIntervalMs: 60_000,
     ...overrides,
   };
-  return { id: 'Issuer/team/ca', configuration, client, signer: signer.certificate };
+  const { certificate } = signer;
+  const askForSigner = (): Promise<Certificate> => Promise.resolve(certificate);
+  return { id: 'Issuer/team/ca', configuration, client, signer: certificate, askForSigner };
 }
