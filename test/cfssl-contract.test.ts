@@ -3,30 +3,44 @@
  * differ, the table says so as data and why. What a client may rely on is what all of them do.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { startSimpleCfssl } from '../simple-cfssl/index.ts';
 import { API_PREFIX, createCfsslClient, parseAuthKey, parseEndpoints } from '../src/cfssl/index.ts';
 import { systemClock } from '../src/platform/index.ts';
-import { checkIssued, describeName, parseCertificates, parseCsr } from '../src/x509/index.ts';
+import {
+  type Certificate,
+  checkIssued,
+  describeName,
+  isIssuedBy,
+  parseCertificates,
+  parseCsr,
+} from '../src/x509/index.ts';
 import { type Cfssl, startCfsslServe, startMultirootca } from '../tools/servers/index.ts';
 import { authsign, callCfssl, info, type RawCall } from './support/cfssl-call.ts';
 import { createCsr } from './support/csr.ts';
 import { silentLog } from './support/silent-log.ts';
 
-type ServerName = 'multirootca' | 'serve';
+type ServerName = 'multirootca' | 'serve' | 'simple-cfssl' | 'simple-cfssl with bundle';
+
+/** What the suite needs of a server. */
+type Server = Pick<Cfssl, 'url' | 'caPem' | 'authKeys' | 'stop'>;
 
 /** What an answer must be. `message` is the first error's, to the letter, or a pattern where it is Go's own text. */
 interface Expected {
   readonly status: number;
   readonly code?: number;
   readonly message?: string | RegExp;
+  /** What the certificate, or the rest of the result, must be. */
+  readonly check?: (certificate: Certificate, result: Readonly<Record<string, unknown>>) => void;
   /** The whole body, for answers that are not CFSSL's JSON. */
   readonly text?: string | RegExp;
 }
 
 interface Case {
   readonly name: string;
-  readonly call: (server: Cfssl, csr: Record<CsrName, string>) => RawCall;
-  /** Of all servers, or of each; a server that is not named answers as multirootca. */
+  readonly call: (server: Server, csr: Record<CsrName, string>) => RawCall;
+  /** Of all servers, or of each; a server that is not named answers as multirootca: simple-cfssl always does. */
   readonly expected:
     | Expected
     | ({ readonly multirootca: Expected; readonly why: string } & Partial<Record<ServerName, Expected>>);
@@ -79,6 +93,64 @@ const cases: readonly Case[] = [
     name: 'issues all the same when asked for a bundle that it cannot make',
     call: ({ authKeys }, { good }) => sign(authKeys.server, good, { bundle: true }),
     expected: OK,
+  },
+  {
+    name: 'obeys NotBefore and NotAfter',
+    call: ({ authKeys }, { good }) =>
+      sign(authKeys.server, good, { NotBefore: '2026-01-01T00:00:00Z', NotAfter: '2026-01-01T01:00:00Z' }),
+    expected: {
+      multirootca: {
+        status: 200,
+        check: ({ notBeforeMs, notAfterMs }) => {
+          assert.deepEqual([notBeforeMs, notAfterMs], [Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 1, 1)]);
+        },
+      },
+      serve: { status: 200, check: ({ notAfterMs }) => assert.ok(notAfterMs > Date.now()) },
+      why: 'serve has no such fields',
+    },
+  },
+  {
+    name: 'takes its names from hosts, if there is such a list',
+    call: ({ authKeys }, { good }) => sign(authKeys.server, good, { hosts: ['c.example', '192.0.2.1', 'a@b.example'] }),
+    expected: {
+      status: 200,
+      check: ({ names }) => {
+        assert.deepEqual(names.map(describeName).sort(), ['DNS:c.example', 'IP:192.0.2.1', 'email:a@b.example']);
+      },
+    },
+  },
+  {
+    name: 'leaves out all names when hosts is empty',
+    call: ({ authKeys }, { good }) => sign(authKeys.server, good, { hosts: [] }),
+    expected: { status: 200, check: ({ names }) => assert.deepEqual(names, []) },
+  },
+  {
+    name: 'backdates by five minutes, to the minute, and counts the profile from there',
+    call: ({ authKeys }, { good }) => sign(authKeys.server, good, { profile: 'server-short' }),
+    expected: {
+      status: 200,
+      check: ({ notBeforeMs, notAfterMs }) => {
+        assert.equal(notAfterMs - notBeforeMs, 600_000);
+        assert.equal(notBeforeMs % 60_000, 0);
+        assert.ok(Math.abs(Date.now() - notBeforeMs - 300_000) <= 60_000);
+      },
+    },
+  },
+  {
+    name: "gives a certificate the profile's usages and no CA",
+    call: ({ authKeys }, { good }) => sign(authKeys.client, good, { profile: 'client' }),
+    expected: {
+      status: 200,
+      check: ({ isCa, keyUsages, extendedKeyUsages }) => {
+        assert.deepEqual([isCa, keyUsages, extendedKeyUsages], [false, ['digital signature'], ['client auth']]);
+      },
+    },
+  },
+  {
+    name: 'refuses an extension that the profile does not allow',
+    call: ({ authKeys }, { good }) =>
+      sign(authKeys.server, good, { extensions: [{ id: '1.2.3.4', critical: false, value: '0500' }] }),
+    expected: { multirootca: BAD_REQUEST, serve: OK, why: 'serve has no such field' },
   },
   {
     name: 'refuses another key',
@@ -199,7 +271,17 @@ const cases: readonly Case[] = [
       why: HIDES,
     },
   },
-  { name: 'tells about its signer', call: () => info({ label: 'intermediate1', profile: 'server' }), expected: OK },
+  {
+    name: 'tells about its signer',
+    call: () => info({ label: 'intermediate1', profile: 'server-short' }),
+    expected: {
+      status: 200,
+      check: ({ subjectText, isCa }, { usages, expiry }) => {
+        assert.deepEqual([subjectText, isCa, expiry], ['CN=Test Intermediate 1', true, '600s']);
+        assert.deepEqual(usages, ['digital signature', 'key encipherment', 'server auth', 'client auth']);
+      },
+    },
+  },
   {
     name: 'tells about its signer also for a profile that it does not know',
     call: () => info({ label: 'intermediate1', profile: 'nobody' }),
@@ -227,11 +309,36 @@ const cases: readonly Case[] = [
   },
 ];
 
-const starts = { multirootca: startMultirootca, serve: startCfsslServe } as const;
+const starts: Readonly<Record<ServerName, () => Promise<Server>>> = {
+  multirootca: startMultirootca,
+  serve: startCfsslServe,
+  'simple-cfssl': () => startSimply({ bundle: false }),
+  'simple-cfssl with bundle': () => startSimply({ bundle: true }),
+};
+
+/** simple-cfssl on the very files of a real multirootca. */
+async function startSimply({ bundle }: { readonly bundle: boolean }): Promise<Server> {
+  const { folder, caPem, authKeys, stop } = await startMultirootca();
+  const simple = await startSimpleCfssl({
+    now: () => Date.now(),
+    rootsFile: join(folder, 'roots.conf'),
+    tls: { certificatePath: join(folder, 'tls.pem'), keyPath: join(folder, 'tls-key.pem') },
+    bundle,
+  });
+  return {
+    url: simple.url,
+    caPem,
+    authKeys,
+    stop: async () => {
+      await simple.stop();
+      await stop();
+    },
+  };
+}
 
 for (const name of Object.keys(starts) as ServerName[]) {
   describe(`the protocol of ${name}`, () => {
-    let server: Cfssl;
+    let server: Server;
     let csrs: Record<CsrName, string>;
     before(async () => {
       server = await starts[name]();
@@ -254,7 +361,9 @@ for (const name of Object.keys(starts) as ServerName[]) {
         assert.ok(Array.isArray(messages));
         if (wanted.status === 200) {
           assert.equal(success, true);
-          assert.match((result as { certificate: string }).certificate, /^-----BEGIN CERTIFICATE-----\n/);
+          const [certificate] = parseCertificates((result as { certificate: string }).certificate);
+          assert.ok(certificate !== undefined);
+          wanted.check?.(certificate, result as Record<string, unknown>);
           return;
         }
         assert.match(answer.contentType, /^text\/plain; charset=utf-8/);
@@ -265,6 +374,21 @@ for (const name of Object.keys(starts) as ServerName[]) {
         assertMatches(error?.message ?? '', wanted.message ?? '');
       });
     }
+
+    test('bundle: true is answered with a bundle by those that can, and with the certificate by all', async () => {
+      const { body } = await callCfssl(server, sign(server.authKeys.server, csrs.good, { bundle: true }));
+      const { result } = JSON.parse(body) as {
+        result: { certificate: string; bundle?: { bundle: string; root: string } };
+      };
+      assert.equal(parseCertificates(result.certificate).length, 1);
+      assert.equal(result.bundle !== undefined, name === 'simple-cfssl with bundle');
+      if (result.bundle === undefined) return;
+      const [leaf, intermediate, ...others] = parseCertificates(result.bundle.bundle);
+      assert.deepEqual([leaf?.pem, others], [parseCertificates(result.certificate)[0]?.pem, []]);
+      const [root] = parseCertificates(result.bundle.root);
+      assert.ok(intermediate !== undefined && root !== undefined && leaf !== undefined);
+      assert.deepEqual([isIssuedBy(leaf, intermediate), isIssuedBy(intermediate, root)], [true, true]);
+    });
 
     test('through our client: what is signed is what was asked for', async () => {
       const deps = { clock: systemClock, log: silentLog, random: () => 0.5 };

@@ -147,6 +147,7 @@ async function writeConfiguration({ path }: ServerFolder, ca: TestCa, authKeys: 
   };
   const tls = await issueCertificate(ca.root, { name: 'cfssl', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] });
   write('tls.pem', tls.certificatePem);
+  write('root.pem', ca.root.certificatePem);
   write('tls-key.pem', tls.keyPem);
   write('config.json', JSON.stringify(buildConfiguration(authKeys), undefined, 2));
   const sections = LABELS.map((label) => {
@@ -159,6 +160,8 @@ async function writeConfiguration({ path }: ServerFolder, ca: TestCa, authKeys: 
       `private = file://${join(path, label, files.private)}`,
       `certificate = ${join(path, label, files.certificate)}`,
       `config = ${join(path, 'config.json')}`,
+      // Not read by upstream's multirootca; Wikimedia's and simple-cfssl bundle with it.
+      `ca = ${join(path, 'root.pem')}`,
     ].join('\n');
   });
   write('roots.conf', `${sections.join('\n\n')}\n`);
