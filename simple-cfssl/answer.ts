@@ -31,6 +31,13 @@ export function failHttp(status: number, message: string): Answer {
 export const NOT_FOUND: Answer = { status: 404, headers: HTTP_ERROR_HEADERS, body: '404 page not found\n' };
 
 /** To the clean form of a path. Go 1.26 and later say 307, so that a POST stays one; before, it was 301. */
-export function redirect(location: string): Answer {
-  return { status: 307, headers: { location }, body: '' };
+export function redirect(method: string, location: string): Answer {
+  if (method !== 'GET' && method !== 'HEAD') return { status: 307, headers: { location }, body: '' };
+  const href = location
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&#34;');
+  const headers = { location, 'content-type': 'text/html; charset=utf-8' };
+  return { status: 307, headers, body: `<a href="${href}">Temporary Redirect</a>.\n\n` };
 }

@@ -8,6 +8,7 @@ import {
   BasicConstraintsExtension,
   type Extension,
   type Name,
+  SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
@@ -105,9 +106,13 @@ export function describeAlgorithm(algorithm: SigningAlgorithm): string {
   return algorithm.name === 'ECDSA' ? `ECDSAWith${hash}` : `${hash}WithRSA`;
 }
 
+const FIRST_UTC_TIME_MS = -631_152_000_000;
+
 /** The certificate in PEM, with a final newline. */
 export async function signTemplate(authority: Authority, template: Template): Promise<string> {
   if (!authority.keyFits) throw new SigningError("provided PrivateKey doesn't match parent's PublicKey");
+  // The library would write it with two digits of its year
+  if (template.notBeforeMs < FIRST_UTC_TIME_MS) throw new SigningError('times before 1950 are not supported');
   const certificate = await X509CertificateGenerator.create({
     serialNumber: template.serialHex,
     subject: template.subject,
@@ -120,4 +125,13 @@ export async function signTemplate(authority: Authority, template: Template): Pr
     extensions: [...template.extensions],
   });
   return `${certificate.toString('pem')}\n`;
+}
+
+/** Throws when a client could not read the certificate, since the request put an extension into it that is malformed or double. */
+export function assertReadable(certificatePem: string): void {
+  const certificate = new X509Certificate(certificatePem);
+  const types = certificate.extensions.map(({ type }) => type);
+  if (new Set(types).size < types.length) throw new Error('x509: certificate contains duplicate extensions');
+  // Reading them is the check
+  void certificate.getExtension(SubjectAlternativeNameExtension)?.names;
 }

@@ -6,7 +6,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { BlockList } from 'node:net';
 import type { AuthKey } from '../src/cfssl/index.ts';
 import { type Answer, fail, PLAIN_TEXT, succeed } from './answer.ts';
-import { describeAlgorithm } from './authority.ts';
+import { assertReadable, describeAlgorithm } from './authority.ts';
 import { type Bundle, buildBundle } from './bundle.ts';
 import type { Configuration, Label } from './configuration.ts';
 import { decodeJson } from './go/json.ts';
@@ -129,6 +129,13 @@ async function sign(
     return refuse(400, 'bad request', error);
   }
   metrics.countCertificate();
+  try {
+    assertReadable(certificate);
+  } catch (error) {
+    refuse(500, 'bad certificate', error);
+    // multirootca's handler goes on from here and crashes: nothing is answered, the connection drops
+    throw error;
+  }
   let bundle: Bundle | undefined;
   try {
     if (configuration.bundler && request.bundle) {

@@ -2,7 +2,7 @@
  * From a request to its certificate, by the rules of CFSSL's local signer (cloudflare/cfssl v1.7.1: signer/local/local.go,
  * signer/signer.go), and with extensions in the order in which Go's crypto/x509 writes them.
  */
-import { randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes, verify } from 'node:crypto';
 import { type CertificateSigningRequest, encodePem, parseCsr, verifyCsr } from '../src/x509/index.ts';
 import { type Authority, signTemplate } from './authority.ts';
 import { decodePem } from './go/pem.ts';
@@ -21,7 +21,6 @@ import {
   CRLDistributionPointsExtension,
   ExtendedKeyUsageExtension,
   Extension,
-  type KeyUsageFlags,
   KeyUsagesExtension,
   Pkcs10CertificateRequest,
   SubjectKeyIdentifierExtension,
@@ -85,8 +84,15 @@ function readCsr(pem: string): CertificateSigningRequest {
   if (block === undefined) throw new SigningError('there is no PEM block');
   if (!/^(?:NEW )?CERTIFICATE REQUEST$/.test(block.type)) throw new SigningError('not a csr');
   const csr = parseCsr(encodePem('CERTIFICATE REQUEST', block.bytes));
-  verifyCsr(csr);
+  if (csr.publicKey.curve === 'P-224') verifyP224(csr);
+  else verifyCsr(csr);
   return csr;
+}
+
+/** Go verifies this curve too, which `verifyCsr` does not. */
+function verifyP224({ spkiDer, signatureAlgorithm, signedDer, signature }: CertificateSigningRequest): void {
+  const key = createPublicKey({ key: Buffer.from(spkiDer), format: 'der', type: 'spki' });
+  if (!verify(signatureAlgorithm.hash, signedDer, key, signature)) throw new SigningError('the signature is wrong');
 }
 
 /** The extensions of the CSR as they are, which `parseCsr` does not keep. */
@@ -165,14 +171,14 @@ interface ExtensionContext {
 function buildExtensions(context: ExtensionContext, subjectIsEmpty: boolean): Extension[] {
   const { authority, profile, request, extra } = context;
   const { keyUsages, extended } = resolveUsages(profile.usages ?? []);
-  if (keyUsages === 0 && extended.length === 0) throw new SigningError('the profile has no key usages');
+  if (keyUsages === undefined && extended.length === 0) throw new SigningError('the profile has no key usages');
   // CFSSL takes the names from certificates of CAs, but for the addresses
   const names = profile.isCa ? { ...context.names, dns: [], email: [], uri: [] } : context.names;
   const hasNames = Object.values(names).some((values) => values.length > 0);
   const crlUrl = request.crl_override || profile.crlUrl;
   const { ocspUrl, issuerUrls } = profile;
   const computed = [
-    keyUsages !== 0 && new KeyUsagesExtension(keyUsages as KeyUsageFlags, true),
+    keyUsages !== undefined && new KeyUsagesExtension(keyUsages, true),
     extended.length > 0 && new ExtendedKeyUsageExtension([...extended]),
     new BasicConstraintsExtension(profile.isCa, profile.isCa ? profile.maxPathLength : undefined, true),
     context.keyId,

@@ -64,6 +64,7 @@ export async function startServer(
   };
 }
 
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=values';
 const TLS_HANDSHAKE = 0x16;
 const NOT_TLS = 'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n';
 
@@ -83,14 +84,14 @@ function routeByFirstByte(server: Server, socket: Socket): void {
 async function handle(configuration: Configuration, message: IncomingMessage, deps: SigningDeps): Promise<Answer> {
   const [path, query] = splitUrl(message.url ?? '');
   const clean = cleanPath(path);
-  if (clean !== path) return redirect(query === undefined ? clean : `${clean}?${query}`);
-  switch (path) {
+  if (clean !== path) return redirect(message.method ?? '', query === undefined ? clean : `${clean}?${query}`);
+  switch (decodePath(path)) {
     case `${API_PREFIX}authsign`:
       return answerAuthsign(configuration, await readRequest(message), deps);
     case `${API_PREFIX}info`:
       return answerInfo(configuration, await readRequest(message));
     case '/metrics':
-      return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4' }, body: deps.metrics.format() };
+      return { status: 200, headers: { 'content-type': METRICS_TYPE }, body: deps.metrics.format() };
     default:
       return NOT_FOUND;
   }
@@ -99,6 +100,15 @@ async function handle(configuration: Configuration, message: IncomingMessage, de
 function splitUrl(url: string): [string, string | undefined] {
   const mark = url.indexOf('?');
   return mark === -1 ? [url, undefined] : [url.slice(0, mark), url.slice(mark + 1)];
+}
+
+/** Escapes mean what they stand for; those that stand for nothing match no path. */
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Without `//`, `/./` and `/../`; a slash at the end stays. */

@@ -30,7 +30,7 @@ export function namesOfHosts(hosts: readonly string[]): SubjectNames {
   const names = { dns: [] as string[], email: [] as string[], ip: [] as string[], uri: [] as string[] };
   for (const host of hosts) {
     const email = parseEmail(host);
-    if (isIP(host) !== 0 && !host.includes('%')) names.ip.push(host);
+    if (isIP(host) !== 0 && !host.includes('%')) names.ip.push(host.replace(/^::ffff:(?=\d+\.)/i, ''));
     else if (email !== undefined) names.email.push(email);
     else if (isUri(host)) names.uri.push(host);
     else names.dns.push(host);
@@ -46,11 +46,16 @@ function parseEmail(text: string): string | undefined {
     .find(Boolean);
 }
 
-/** What Go's `url.ParseRequestURI` takes: something with a scheme, or an absolute path. */
+/** What Go's `url.ParseRequestURI` takes: an absolute path, or a scheme with anything or a good authority behind it. */
 function isUri(text: string): boolean {
   // oxlint-disable-next-line no-control-regex -- these are what Go refuses
-  if (/[\x00-\x1f\x7f]|%(?![0-9a-f]{2})/i.test(text)) return false;
-  return text === '*' || /^(?:[a-z][a-z0-9+.-]*:|\/)/i.test(text);
+  if (/[\x00-\x1f\x7f]/.test(text)) return false;
+  const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*:)?(.*)$/i.exec(text) ?? [];
+  if (scheme !== '' && !rest.startsWith('/')) return true;
+  if (/%(?![0-9a-f]{2})/i.test(rest)) return false;
+  return rest.startsWith('//')
+    ? /^\/\/[^\s/?#<>"{}|\\^`]*(?:[/?#]|$)/.test(rest)
+    : rest.startsWith('/') || text === '*';
 }
 
 /** @throws SigningError when a name is not ASCII */

@@ -36,7 +36,8 @@ export interface Subject {
   readonly others: readonly NameAttribute[];
 }
 
-export function groupSubject(attributes: readonly NameAttribute[]): Subject {
+export function groupSubject(encoded: readonly NameAttribute[]): Subject {
+  const attributes = encoded.map(({ type, value }) => ({ type, value: decodeHexValue(value) }));
   const values = (type: string): string[] => attributes.filter((a) => a.type === type).map(({ value }) => value);
   // Of the two that can be there only once, the last one counts
   const last = (type: string): string[] =>
@@ -57,6 +58,14 @@ export function groupSubject(attributes: readonly NameAttribute[]): Subject {
     },
     others: attributes.filter(({ type }) => !COMMON.some(([common]) => common === type)),
   };
+}
+
+/** A text that begins with `#` comes as hexadecimal DER, so that it cannot be taken for one. */
+function decodeHexValue(value: string): string {
+  if (!value.startsWith('#')) return value;
+  const der = Buffer.from(value.slice(1), 'hex');
+  const lengthByte = der[1] ?? 0;
+  return der.toString('utf8', lengthByte < 0x80 ? 2 : 2 + (lengthByte & 0x7f));
 }
 
 /** What the request says, filled up from the CSR; attributes for which the request has no field are lost. */

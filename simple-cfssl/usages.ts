@@ -1,7 +1,7 @@
 /** CFSSL's words for key usages and extended key usages (cloudflare/cfssl v1.7.1, config/config.go). */
 import { KeyUsageFlags } from './x509-library.ts';
 
-const KEY_USAGES: ReadonlyMap<string, number> = new Map([
+const KEY_USAGES: ReadonlyMap<string, KeyUsageFlags> = new Map([
   ['signing', KeyUsageFlags.digitalSignature],
   ['digital signature', KeyUsageFlags.digitalSignature],
   ['content commitment', KeyUsageFlags.nonRepudiation],
@@ -31,8 +31,8 @@ const EXTENDED_KEY_USAGES: ReadonlyMap<string, string> = new Map([
 ]);
 
 export interface Usages {
-  /** Flags of `KeyUsageFlags`. */
-  readonly keyUsages: number;
+  /** Undefined for none. */
+  readonly keyUsages: KeyUsageFlags | undefined;
   /** OIDs in the order of the words. */
   readonly extended: readonly string[];
 }
@@ -43,8 +43,9 @@ export function isUsage(word: string): boolean {
 
 /** Unknown words are dropped, as CFSSL does. */
 export function resolveUsages(words: readonly string[]): Usages {
+  const flags = words.flatMap((word) => KEY_USAGES.get(word) ?? []);
   return {
-    keyUsages: words.reduce((flags, word) => flags | (KEY_USAGES.get(word) ?? 0), 0),
+    keyUsages: flags.length > 0 ? flags.reduce((sum, flag) => sum | flag) : undefined,
     extended: words.flatMap((word) => EXTENDED_KEY_USAGES.get(word) ?? []),
   };
 }

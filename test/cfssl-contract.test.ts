@@ -318,7 +318,8 @@ const starts: Readonly<Record<ServerName, () => Promise<Server>>> = {
 
 /** simple-cfssl on the very files of a real multirootca. */
 async function startSimply({ bundle }: { readonly bundle: boolean }): Promise<Server> {
-  const { folder, caPem, authKeys, stop } = await startMultirootca();
+  const real = await startMultirootca();
+  const { folder, caPem, authKeys } = real;
   const simple = await startSimpleCfssl({
     now: () => Date.now(),
     rootsFile: join(folder, 'roots.conf'),
@@ -331,7 +332,7 @@ async function startSimply({ bundle }: { readonly bundle: boolean }): Promise<Se
     authKeys,
     stop: async () => {
       await simple.stop();
-      await stop();
+      await real.stop();
     },
   };
 }

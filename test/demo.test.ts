@@ -1,11 +1,12 @@
 /** `make demo` as a user sees it: it shows what happened, and whatever ends it leaves nothing behind. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ensureBinary } from '../tools/servers/index.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** How long after the demo's end its children may take to follow. */
@@ -19,9 +20,9 @@ interface Demo {
 }
 
 /** Starts the demo with a temporary folder of its own, by which its processes are known too: they inherit it. */
-function startDemo(...flags: string[]): Demo {
+function startDemo(flags: readonly string[] = [], more: NodeJS.ProcessEnv = {}): Demo {
   const temporary = mkdtempSync(join(tmpdir(), 'demo-test-'));
-  const env = { ...process.env, TMPDIR: temporary };
+  const env = { ...process.env, ...more, TMPDIR: temporary };
   const child = spawn(process.execPath, [join(ROOT, 'tools/demo.ts'), ...flags], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -66,7 +67,7 @@ async function assertNothingLeft(demo: Demo): Promise<void> {
 
 describe('make demo', () => {
   test('with ONCE=1 shows every sample verified and ends with 0', async () => {
-    const demo = startDemo('--once');
+    const demo = startDemo(['--once']);
     const { code } = await demo.ended;
     assert.equal(code, 0, demo.output());
     for (const text of [
@@ -80,6 +81,28 @@ describe('make demo', () => {
       assert.ok(demo.output().includes(text), `"${text}" in ${demo.output()}`);
     }
     await assertNothingLeft(demo);
+  });
+
+  test('without Go makes do with simple-cfssl and bare requests, and says so', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'no-go-'));
+    const [assets, bin] = [join(folder, 'assets'), join(folder, 'bin')];
+    for (const path of [assets, bin]) mkdirSync(path);
+    for (const name of ['etcd', 'kube-apiserver', 'kubectl'] as const) {
+      symlinkSync(await ensureBinary(name), join(assets, name));
+    }
+    for (const name of ['rm', 'sleep']) symlinkSync(`/bin/${name}`, join(bin, name));
+    const demo = startDemo(['--once'], { KUBEBUILDER_ASSETS: assets, XDG_CACHE_HOME: folder, PATH: bin });
+    const { code } = await demo.ended;
+    assert.equal(code, 0, demo.output());
+    for (const text of [
+      'There is no Go here',
+      'CertificateRequest default/certificaterequest-by-clusterissuer  Ready',
+      'bare-request.example.com ← simple-cfssl Intermediate 2 ← simple-cfssl Root ✔',
+    ]) {
+      assert.ok(demo.output().includes(text), `"${text}" in ${demo.output()}`);
+    }
+    await assertNothingLeft(demo);
+    rmSync(folder, { recursive: true });
   });
 
   const moments: readonly (readonly [string, (demo: Demo) => Promise<void>])[] = [

@@ -1,14 +1,14 @@
 // What the demo and the tests do in a cluster: create and read objects, and wait for what others make of them.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiResource, Condition } from '../src/api/index.ts';
+import { type ApiResource, CERTIFICATE_REQUESTS, type Condition } from '../src/api/index.ts';
 import {
   createKubernetesClient,
   isNotFound,
   type KubernetesClient,
   type KubernetesObject,
 } from '../src/kubernetes/index.ts';
-import { createLogger, Registry, systemClock } from '../src/platform/index.ts';
+import { createLogger, formatTime, Registry, systemClock } from '../src/platform/index.ts';
 import type { KubernetesAccess } from './servers/index.ts';
 
 /** A parsed manifest. */
@@ -140,4 +140,30 @@ async function waitFor<T extends KubernetesObject>(
 /** Whether the object's Ready condition has that status. */
 export function isReady(object: ObjectWithConditions, status = 'True'): boolean {
   return object.status?.conditions?.find(({ type }) => type === 'Ready')?.status === status;
+}
+
+/** Approves a CertificateRequest, as cert-manager's own approver or a policy does. */
+export async function approve(cluster: Cluster, { metadata }: Manifest): Promise<void> {
+  await judge(cluster, metadata, ['Approved']);
+}
+
+/** Sets conditions of an approver. */
+export async function judge(
+  { client }: Cluster,
+  { name, namespace }: Manifest['metadata'],
+  types: readonly ('Approved' | 'Denied')[],
+): Promise<void> {
+  const lastTransitionTime = formatTime(Date.now());
+  const conditions = types.map((type) => ({
+    type,
+    status: 'True',
+    reason: 'Judged',
+    message: 'Judged by hand',
+    lastTransitionTime,
+  }));
+  await client.applyStatus(
+    CERTIFICATE_REQUESTS,
+    { metadata: { name, namespace }, status: { conditions } },
+    { fieldManager: 'approver' },
+  );
 }

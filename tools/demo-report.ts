@@ -4,30 +4,27 @@ import { styleText } from 'node:util';
 
 import type { Issuer } from '../src/api/index.ts';
 import type { ObjectWithConditions } from './cluster.ts';
-import type { IssuerProcess } from './issuer-process.ts';
-import type { CertManager, Cfssl, ControlPlane } from './servers/index.ts';
+import type { DemoServers } from './demo-servers.ts';
 import type { Verified } from './verify.ts';
-
-export interface Servers {
-  readonly controlPlane: ControlPlane;
-  readonly certManager: CertManager;
-  readonly cfssl: Cfssl;
-  readonly issuer: IssuerProcess;
-  readonly kubectlFolder: string;
-}
 
 const heading = (text: string): string => styleText('bold', text);
 const good = (text: string): string => styleText('green', text);
 const LABEL_WIDTH = 12;
+const WITHOUT_GO = `There is no Go here to build cert-manager's controllers and CFSSL with: bare CertificateRequests stand in for
+Certificates, the demo approves them itself, and our own throw-away CA stands in for CFSSL.`;
 
-export function formatIntroduction({ controlPlane, cfssl, issuer }: Servers): string {
+export function formatIntroduction({ controlPlane, certManager, cfssl, issuer }: DemoServers): string {
   return [
     '',
     heading('Running on this machine'),
-    field('Kubernetes', `kube-apiserver and etcd at ${controlPlane.url}, with cert-manager's controllers`),
-    field('CFSSL', `multirootca at ${cfssl.url}, signing with ${cfssl.labels.join(' and ')}`),
+    field(
+      'Kubernetes',
+      `kube-apiserver and etcd at ${controlPlane.url}${certManager === undefined ? '' : ", with cert-manager's controllers"}`,
+    ),
+    field('CFSSL', `${cfssl.program} at ${cfssl.url}, signing with ${cfssl.labels.join(' and ')}`),
     field('the issuer', `node dist/main.mjs, metrics at ${issuer.metricsUrl}/metrics`),
     '',
+    ...(certManager === undefined ? [WITHOUT_GO, ''] : []),
     "Applying config/samples, with this CFSSL's address and key in them",
     '',
   ].join('\n');
@@ -81,17 +78,18 @@ function formatIssued(object: ObjectWithConditions, { leaf, chain, ca }: Verifie
   ];
 }
 
-export function formatNextSteps({ controlPlane, certManager, cfssl, issuer, kubectlFolder }: Servers): string {
+export function formatNextSteps({ controlPlane, certManager, cfssl, issuer, kubectlFolder }: DemoServers): string {
   return [
     heading('Go on in another terminal'),
     `  export KUBECONFIG=${controlPlane.kubeconfig} PATH=${kubectlFolder}:$PATH`,
-    '  kubectl get cfsslissuers,cfsslclusterissuers,certificates,certificaterequests -A -o wide',
+    `  kubectl get cfsslissuers,cfsslclusterissuers,${certManager === undefined ? '' : 'certificates,'}certificaterequests -A -o wide`,
     '  kubectl events -A',
-    '  kubectl delete secret certificate-by-issuer     # and see it come back',
+    ...(certManager === undefined ? [] : ['  kubectl delete secret certificate-by-issuer     # and see it come back']),
     '  kubectl patch secret issuer-sample-credentials -p \'{"stringData":{"key":"00"}}\'   # and see the issuer say so',
     '',
     heading('Logs'),
-    ...[issuer.logFile, cfssl.logFile, certManager.logFile, ...controlPlane.logFiles].map((file) => `  ${file}`),
+    ...[issuer, cfssl, certManager].flatMap((server) => (server === undefined ? [] : [`  ${server.logFile}`])),
+    ...controlPlane.logFiles.map((file) => `  ${file}`),
     '',
     'Ctrl-C stops everything and removes it.',
     '',

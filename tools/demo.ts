@@ -2,19 +2,21 @@
 // cert-manager's controllers and multirootca, then our issuer as a user runs it, applies config/samples, waits until all
 // is Ready, verifies what was issued and shows it. Stays up until Ctrl-C; with `--once` it ends when all is verified.
 
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { parse } from 'yaml';
-
-import { type Cluster, isReady, type Manifest, type ObjectWithConditions, openCluster, resourceOf } from './cluster.ts';
-import { formatIntroduction, formatNextSteps, formatReport, type Servers } from './demo-report.ts';
-import { startIssuer } from './issuer-process.ts';
+import {
+  approve,
+  type Cluster,
+  isReady,
+  type Manifest,
+  type ObjectWithConditions,
+  openCluster,
+  resourceOf,
+} from './cluster.ts';
+import { formatIntroduction, formatNextSteps, formatReport } from './demo-report.ts';
+import { startDemoServers } from './demo-servers.ts';
 import { progress } from './progress.ts';
 import { readSamples } from './samples.ts';
-import { applyCrds, ensureBinary, startCertManager, startControlPlane, startMultirootca } from './servers/index.ts';
 import { type Verified, verifyRequest, verifySecret } from './verify.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const READY_WITHIN_MS = 60_000;
 /** Kinds with a Ready condition. */
 const WAITED_FOR = new Set(['Issuer', 'ClusterIssuer', 'Certificate', 'CertificateRequest']);
@@ -22,25 +24,18 @@ const WAITED_FOR = new Set(['Issuer', 'ClusterIssuer', 'Certificate', 'Certifica
 async function runDemo(once: boolean, signal: AbortSignal): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
   const startedMs = performance.now();
-  const kubectl = await ensureBinary('kubectl', { signal });
-  const [controlPlane, cfssl] = await Promise.all([
-    startControlPlane({ signal }).then((started) => cleanup.use(started)),
-    startMultirootca({ signal }).then((started) => cleanup.use(started)),
-  ]);
-  const certManager = cleanup.use(await startCertManager({ access: controlPlane, signal }));
-  const crds = ['issuers', 'clusterissuers'].map((plural): unknown =>
-    parse(readFileSync(join(ROOT, `config/crd/bases/cfssl-issuer.wikimedia.org_${plural}.yaml`), 'utf8')),
-  );
-  await applyCrds(controlPlane, crds, { signal });
-  const issuer = cleanup.use(await startIssuer({ access: controlPlane, signal }));
-  const servers: Servers = { controlPlane, cfssl, certManager, issuer, kubectlFolder: dirname(kubectl) };
+  const servers = await startDemoServers(cleanup, signal);
+  const { controlPlane, certManager, cfssl } = servers;
   process.stdout.write(formatIntroduction(servers));
 
   const cluster = openCluster(controlPlane);
   cleanup.defer(() => cluster.close());
-  const samples = readSamples(cfssl);
+  const samples = readSamples(cfssl).filter(({ kind }) => certManager !== undefined || kind !== 'Certificate');
   const appliedMs = performance.now();
-  for (const sample of samples) await cluster.create(sample);
+  for (const sample of samples) {
+    await cluster.create(sample);
+    if (certManager === undefined && sample.kind === 'CertificateRequest') await approve(cluster, sample);
+  }
   const objects = await progress('Waiting until every sample is Ready', () => waitForAll(cluster, samples, signal));
   const readyMs = performance.now();
   const verified = await verifyAll(cluster, objects, cfssl.rootPem, Object.values(cfssl.intermediatePems));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
 import type { Manifest } from './cluster.ts';
-import type { Cfssl } from './servers/index.ts';
+import type { DemoCfssl } from './demo-servers.ts';
 
 const FOLDER = join(import.meta.dirname, '../config/samples');
 /** The ConfigMap with the root of CFSSL's CA, which the samples' issuers name. */
@@ -16,7 +16,7 @@ const CA_CONFIG_MAP = 'cfssl-server-ca';
 const ORDER = ['Namespace', 'ConfigMap', 'Secret', 'ClusterIssuer', 'Issuer', 'Certificate', 'CertificateRequest'];
 
 /** The samples, fitted to this CFSSL, with the namespace and the ConfigMaps that they expect to be there. */
-export function readSamples(cfssl: Cfssl): readonly Manifest[] {
+export function readSamples(cfssl: DemoCfssl): readonly Manifest[] {
   const samples = globSync('*.yaml', { cwd: FOLDER }).flatMap((file) =>
     parseAllDocuments(readFileSync(join(FOLDER, file), 'utf8')).map((document) => document.toJS() as Manifest),
   );
@@ -35,10 +35,10 @@ export function readSamples(cfssl: Cfssl): readonly Manifest[] {
   );
 }
 
-function fit(manifest: Manifest, cfssl: Cfssl): Manifest {
+function fit(manifest: Manifest, cfssl: DemoCfssl): Manifest {
   switch (manifest.kind) {
     case 'Secret':
-      return { ...manifest, stringData: { key: cfssl.authKeys.server } };
+      return { ...manifest, stringData: { key: cfssl.authKeys['server'] } };
     case 'Issuer':
     case 'ClusterIssuer':
       return { ...manifest, spec: { ...(manifest['spec'] as object), url: cfssl.url } };

@@ -5,20 +5,23 @@
  */
 import { isPrintable, quote, quoteRune } from './quote.ts';
 
-export type JsonValue =
-  | { readonly kind: 'null' | 'bool' | 'number'; readonly text: string }
-  | { readonly kind: 'string'; readonly text: string; readonly value: string }
-  | { readonly kind: 'array'; readonly text: string; readonly items: readonly JsonValue[] }
-  | { readonly kind: 'object'; readonly text: string; readonly members: readonly (readonly [string, JsonValue])[] };
+/** `source` gives the value as it was written. */
+export type JsonValue = { readonly source: () => string } & (
+  | { readonly kind: 'null' | 'number' }
+  | { readonly kind: 'bool'; readonly value: boolean }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'array'; readonly items: readonly JsonValue[] }
+  | { readonly kind: 'object'; readonly members: readonly (readonly [string, JsonValue])[] }
+);
 
 /** What Go's `json.Unmarshal` returned as its error; the message is Go's. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
 }
 
-const MAX_DEPTH = 10_000;
+/** Go's is 10,000, for which the stack would not suffice here. */
+const MAX_DEPTH = 1000;
 const REPLACEMENT = '\ufffd';
-const LITERALS = { n: 'null', t: 'true', f: 'false' } as const;
 const ESCAPES: Readonly<Record<string, string>> = {
   '"': '"',
   '\\': '\\',
@@ -53,30 +56,33 @@ class Parser {
   #value(depth: number): JsonValue {
     this.#skipWhitespace();
     const start = this.#at;
-    const text = (): string => this.#bytes.toString('utf8', start, this.#at);
+    const content = this.#content(depth);
+    const end = this.#at;
+    return { ...content, source: () => this.#bytes.toString('utf8', start, end) };
+  }
+
+  #content(depth: number) {
     const first = this.#peek();
     switch (first) {
       case 'n':
+        this.#literal('null');
+        return { kind: 'null' } as const;
       case 't':
+        this.#literal('true');
+        return { kind: 'bool', value: true } as const;
       case 'f':
-        this.#literal(LITERALS[first]);
-        return { kind: first === 'n' ? 'null' : 'bool', text: text() };
-      case '"': {
-        const value = this.#string();
-        return { kind: 'string', text: text(), value };
-      }
-      case '[': {
-        const items = this.#array(depth);
-        return { kind: 'array', text: text(), items };
-      }
-      case '{': {
-        const members = this.#object(depth);
-        return { kind: 'object', text: text(), members };
-      }
+        this.#literal('false');
+        return { kind: 'bool', value: false } as const;
+      case '"':
+        return { kind: 'string', value: this.#string() } as const;
+      case '[':
+        return { kind: 'array', items: this.#array(depth) } as const;
+      case '{':
+        return { kind: 'object', members: this.#object(depth) } as const;
       default:
         if (!/[-0-9]/.test(first)) throw this.#unexpected('looking for beginning of value');
         this.#number();
-        return { kind: 'number', text: text() };
+        return { kind: 'number' } as const;
     }
   }
 

@@ -61,15 +61,15 @@ function scalar<T>(goType: string, zero: T, read: (value: JsonValue, place: Plac
 
 export const goString = scalar('string', '', (value) => (value.kind === 'string' ? value.value : undefined));
 
-export const goBool = scalar('bool', false, (value) => (value.kind === 'bool' ? value.text === 'true' : undefined));
+export const goBool = scalar('bool', false, (value) => (value.kind === 'bool' ? value.value : undefined));
 
 const INT64_LIMIT = 2n ** 63n;
 
 export const goInt64: Type<bigint> = scalar('int64', 0n, (value, place) => {
   if (value.kind !== 'number') return undefined;
-  const isInteger = /^-?\d+$/.test(value.text);
-  const integer = isInteger ? BigInt(value.text) : INT64_LIMIT;
-  if (integer < -INT64_LIMIT || integer >= INT64_LIMIT) throw mismatch(value, place, 'int64', ` ${value.text}`);
+  const isInteger = /^-?\d+$/.test(value.source());
+  const integer = isInteger ? BigInt(value.source()) : INT64_LIMIT;
+  if (integer < -INT64_LIMIT || integer >= INT64_LIMIT) throw mismatch(value, place, 'int64', ` ${value.source()}`);
   return integer;
 });
 
@@ -77,10 +77,10 @@ export const goInt: Type<number> = {
   goType: 'int',
   zero: 0,
   decode(value, place, former) {
-    if (value.kind === 'number' && !/^-?\d{1,15}$/.test(value.text))
-      throw mismatch(value, place, 'int', ` ${value.text}`);
+    if (value.kind === 'number' && !/^-?\d{1,15}$/.test(value.source()))
+      throw mismatch(value, place, 'int', ` ${value.source()}`);
     if (value.kind !== 'number' && value.kind !== 'null') throw mismatch(value, place, 'int');
-    return value.kind === 'null' ? former : Number(value.text);
+    return value.kind === 'null' ? former : Number(value.source());
   },
 };
 
@@ -104,8 +104,8 @@ function readByte(value: JsonValue, index: number, place: Place): number {
   const inside = { ...place, path: [...place.path, String(index)] };
   if (value.kind === 'null') return 0;
   if (value.kind !== 'number') throw mismatch(value, inside, 'uint8');
-  const byte = /^\d{1,3}$/.test(value.text) ? Number(value.text) : 256;
-  if (byte > 255) throw mismatch(value, inside, 'uint8', ` ${value.text}`);
+  const byte = /^\d{1,3}$/.test(value.source()) ? Number(value.source()) : 256;
+  if (byte > 255) throw mismatch(value, inside, 'uint8', ` ${value.source()}`);
   return byte;
 }
 
@@ -130,10 +130,10 @@ export const goBigInt: Type<bigint | undefined> = {
   zero: undefined,
   decode(value) {
     if (value.kind === 'null') return undefined;
-    if (!/^-?\d+$/.test(value.text)) {
-      throw new JsonError(`math/big: cannot unmarshal ${JSON.stringify(value.text)} into a *big.Int`);
+    if (!/^-?\d+$/.test(value.source())) {
+      throw new JsonError(`math/big: cannot unmarshal ${JSON.stringify(value.source())} into a *big.Int`);
     }
-    return BigInt(value.text);
+    return BigInt(value.source());
   },
 };
 
@@ -142,9 +142,9 @@ export const goOid: Type<string> = {
   goType: 'config.OID',
   zero: '',
   decode(value) {
-    if (value.kind !== 'string') throw new JsonError(`OID JSON string not wrapped in quotes.${value.text}`);
+    if (value.kind !== 'string') throw new JsonError(`OID JSON string not wrapped in quotes.${value.source()}`);
     // What stands between the quotes, escapes and all, is split and counted
-    const oid = value.text.slice(1, -1);
+    const oid = value.source().slice(1, -1);
     if (!/\d/.test(oid)) throw new JsonError('Invalid OID');
     const arcs = oid.split('.').map((arc) => {
       if (!/^[+-]?\d+$/.test(arc)) throw new JsonError(`strconv.Atoi: parsing ${JSON.stringify(arc)}: invalid syntax`);

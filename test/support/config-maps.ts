@@ -38,12 +38,19 @@ export type Snapshot = ReadonlyMap<string, string>;
 /** Characters of two, three and four bytes. */
 export const TEXT = 'Größe 10 €, 😀';
 
-/** What kubectl shows. */
-export async function askKubectl({ kubeconfig }: KubernetesAccess, namespace: string): Promise<Snapshot> {
-  const kubectl = await ensureBinary('kubectl');
-  const words = [`--kubeconfig=${kubeconfig}`, 'get', 'configmaps', `--namespace=${namespace}`, '--output=json'];
-  const { stdout } = await promisify(execFile)(kubectl, words, { maxBuffer: 1 << 28 });
-  return toSnapshot((JSON.parse(stdout) as { items: ConfigMap[] }).items);
+/** What kubectl prints. */
+export async function kubectl({ kubeconfig }: KubernetesAccess, ...words: string[]): Promise<string> {
+  const program = await ensureBinary('kubectl');
+  const { stdout } = await promisify(execFile)(program, [`--kubeconfig=${kubeconfig}`, ...words], {
+    maxBuffer: 1 << 28,
+  });
+  return stdout;
+}
+
+/** What kubectl says there is. */
+export async function askKubectl(access: KubernetesAccess, namespace: string): Promise<Snapshot> {
+  const json = await kubectl(access, 'get', 'configmaps', `--namespace=${namespace}`, '--output=json');
+  return toSnapshot((JSON.parse(json) as { items: ConfigMap[] }).items);
 }
 
 export function toSnapshot(objects: Iterable<ConfigMap>): Snapshot {
@@ -64,6 +71,10 @@ export class Writer {
   constructor(client: KubernetesClient, namespace: string) {
     this.#client = client;
     this.namespace = namespace;
+  }
+
+  async list(): Promise<Snapshot> {
+    return toSnapshot((await this.#client.list<ConfigMap>(CONFIG_MAPS, { namespace: this.namespace })).items);
   }
 
   async create(...names: string[]): Promise<void> {

@@ -3,15 +3,12 @@
  * files run in one process, so that a control plane is started once and not once a file. Each test works in a
  * namespace of its own.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after } from 'node:test';
-import { parse } from 'yaml';
 import { CERTIFICATE_REQUESTS, type CertificateRequest, type Condition } from '../../src/api/index.ts';
-import { type Cluster, type Manifest, openCluster } from '../../tools/cluster.ts';
+import { type Cluster, judge, type Manifest, openCluster } from '../../tools/cluster.ts';
 import { type IssuerProcess, startIssuer } from '../../tools/issuer-process.ts';
+import { applyOurCrds } from '../../tools/our-crds.ts';
 import {
-  applyCrds,
   type Cfssl,
   type ControlPlane,
   installCertManagerCrds,
@@ -31,7 +28,6 @@ export interface Environment extends Servers {
   readonly issuer: IssuerProcess;
 }
 
-const ROOT = join(import.meta.dirname, '../..');
 export const CLUSTER_RESOURCE_NAMESPACE = 'cfssl-issuer-system';
 const GROUP = 'cfssl-issuer.wikimedia.org';
 
@@ -73,18 +69,11 @@ async function startServers(kind: 'cert-manager' | 'bare'): Promise<Servers> {
   cleanup.use(cfssl);
   if (kind === 'cert-manager') cleanup.use(await startCertManager({ access: controlPlane }));
   else await installCertManagerCrds(controlPlane);
-  await installOurCrds(controlPlane);
+  await applyOurCrds(controlPlane);
   const cluster = openCluster(controlPlane);
   cleanup.defer(() => cluster.close());
   await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: CLUSTER_RESOURCE_NAMESPACE } });
   return { controlPlane, cfssl, cluster };
-}
-
-export async function installOurCrds(controlPlane: ControlPlane): Promise<void> {
-  const crds = ['issuers', 'clusterissuers'].map((plural): unknown =>
-    parse(readFileSync(join(ROOT, `config/crd/bases/${GROUP}_${plural}.yaml`), 'utf8')),
-  );
-  await applyCrds(controlPlane, crds);
 }
 
 let namespaces = 0;
@@ -146,19 +135,7 @@ export async function judgeRequest(
   at: { readonly namespace: string; readonly name: string },
   ...types: readonly ('Approved' | 'Denied')[]
 ): Promise<void> {
-  const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z/, 'Z');
-  const conditions: Condition[] = types.map((type) => ({
-    type,
-    status: 'True',
-    reason: 'test',
-    message: 'Judged by a test',
-    lastTransitionTime,
-  }));
-  await cluster.client.applyStatus(
-    CERTIFICATE_REQUESTS,
-    { metadata: at, status: { conditions } },
-    { fieldManager: 'test' },
-  );
+  await judge(cluster, at, types);
 }
 
 /** Waits for a Ready condition with that reason, and gives the request. */

@@ -44,7 +44,7 @@ export function errorEvent(code: number, reason: string): Fault {
 
 /** The server has done its work, but the answer never comes: the connection is reset. */
 export const resetBefore: Fault = async (exchange) => {
-  await (await exchange.forward()).body.dump();
+  await exchange.forward();
   exchange.reset();
 };
 
@@ -121,8 +121,20 @@ export function endsAfter(bytes: number): Fault {
 export const halfLine: Fault = async (exchange) => {
   let isBroken = false;
   for await (const chunk of begin(exchange)) {
-    await write(exchange, isBroken ? chunk : Buffer.concat([chunk.subarray(0, chunk.length / 2), Buffer.from('\n')]));
+    const end = isBroken ? 0 : chunk.indexOf('\n');
     isBroken = true;
+    if (end > 0) await write(exchange, chunk.subarray(0, end / 2));
+    await write(exchange, chunk.subarray(end));
+  }
+  exchange.response.end();
+};
+
+/** A watch that ends in good order after its first event. */
+export const closedAfterEvent: Fault = async (exchange) => {
+  for await (const chunk of begin(exchange)) {
+    const end = chunk.indexOf('\n');
+    await write(exchange, end < 0 ? chunk : chunk.subarray(0, end + 1));
+    if (end >= 0) break;
   }
   exchange.response.end();
 };
