@@ -8,11 +8,12 @@ import {
   type EventRecorder,
   isConflict,
   isNotFound,
+  isRetryable,
   type KubernetesClient,
   type ReconcileResult,
   type StoreReader,
 } from '../kubernetes/index.ts';
-import { type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
+import { backoffMs, type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
 import { AttemptLog } from './attempts.ts';
 import { type DecisionPolicy, decide } from './decide.ts';
 import { faultOf } from './fault.ts';
@@ -29,6 +30,7 @@ import { type AuditRecord, type SigningOutcome, sign } from './sign.ts';
 
 export interface RequestReconcilerDeps {
   readonly clock: Clock;
+  readonly random: () => number;
   readonly log: Logger;
   readonly client: Pick<KubernetesClient, 'applyStatus' | 'get'>;
   readonly events: Pick<EventRecorder, 'record'>;
@@ -42,6 +44,8 @@ export interface RequestReconcilerDeps {
 
 /** A "bad request" without a reason is believed the second time, with the issuer proved innocent in between. */
 const UNCLEAR_ATTEMPTS = 2;
+/** Pauses between the tries to write a final status. */
+const WRITE_BACKOFF = { baseMs: 100, maxMs: 1_000, jitter: 0.2 };
 /** Type and reason of the event about a request that ended without a certificate. */
 const PERMANENT_ERROR = ['Warning', 'PermanentError'] as const;
 
@@ -187,12 +191,30 @@ export class RequestReconciler {
   /** Writes a final status. It is kept until the store shows it. */
   async #finish(request: CertificateRequest, outcome: FinalOutcome, signal: AbortSignal): Promise<ReconcileResult> {
     this.#finalOutcomes.keep(request.metadata.uid, outcome);
-    const isNew = await this.#apply(request, outcome, signal);
+    const isNew = await this.#applyPatiently(request, outcome, signal);
     if (isNew) {
       const [type, reason] = outcome.state === 'Issued' ? (['Normal', 'Issued'] as const) : PERMANENT_ERROR;
       this.#announce(request, type, reason, messageOf(outcome));
     }
     return; // done
+  }
+
+  /**
+   * Applies a final status, again and again while the API server has trouble. The worker stays with it: so a stop has
+   * what was signed written before the process ends, and nothing more is signed than can be written.
+   */
+  async #applyPatiently(request: CertificateRequest, outcome: FinalOutcome, signal: AbortSignal): Promise<boolean> {
+    const { clock, log, random } = this.#deps;
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await this.#apply(request, outcome, signal);
+      } catch (error) {
+        if (!isRetryable(error)) throw error; // requeue with back-off
+        if (failures === 1)
+          log.warn({ ...objectFields(request), ...errorFields(error) }, 'Cannot write status, trying again');
+        await clock.sleep(backoffMs(failures, WRITE_BACKOFF, random), { signal });
+      }
+    }
   }
 
   /**
