@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type KubernetesAccess, type Stoppable, startInFolder, startServerProcess } from './servers/index.ts';
 
 export interface IssuerProcessOptions {
-  readonly access: KubernetesAccess;
+  readonly access: Pick<KubernetesAccess, 'kubeconfig'>;
   /** Default: the bundle, `dist/main.mjs`. */
   readonly program?: string;
   /** Further flags. */

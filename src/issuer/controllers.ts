@@ -1,12 +1,12 @@
 /**
  * Wires the subject to the runtime: what is watched, what a change puts on which queue, and how all of it starts and
- * stops. The way of a request: watch event → store → queue → `RequestReconciler` → one status write.
+ * stops. The way of a request: watch event → store → queue → `RequestReconciler` → one status write; `RequestPipeline`
+ * has the parts of it that each kind of request has for itself.
  */
 import {
-  CERTIFICATE_REQUESTS,
   type CertificateRequest,
+  type CertificateSigningRequest,
   CLUSTER_ISSUERS,
-  ISSUER_GROUP,
   ISSUERS,
   type Issuer,
   READY,
@@ -16,19 +16,21 @@ import {
   Controller,
   EventRecorder,
   type KubernetesClient,
-  keyOf,
   NamedObjectWatches,
   Reflector,
+  splitKey,
   WorkQueue,
 } from '../kubernetes/index.ts';
 import type { Clock, Logger, Registry } from '../platform/index.ts';
+import { certificateRequestKind } from './certificate-request-kind.ts';
 import { findCondition } from './conditions.ts';
 import { FIELD_MANAGER } from './field-manager.ts';
 import { IssuerReconciler } from './issuer-reconciler.ts';
-import { type IssuerId, targetOf, targetOfIssuer } from './issuer-reference.ts';
+import { type IssuerId, targetOfIssuer } from './issuer-reference.ts';
 import { IssuerMetrics } from './metrics.ts';
-import { isFinished, pruneRequest } from './request-cache.ts';
-import { RequestReconciler } from './request-reconciler.ts';
+import { untilPermitted } from './permission.ts';
+import { RequestPipeline } from './request-pipeline.ts';
+import { SIGNING_REQUEST_PERMISSIONS, signingRequestKind } from './signing-request-kind.ts';
 
 export interface ControllersDeps {
   readonly clock: Clock;
@@ -43,7 +45,9 @@ export interface ControllersDeps {
 export interface ControllersOptions {
   /** Where the Secrets of ClusterIssuers lie. */
   readonly clusterResourceNamespace: string;
-  /** Whether a request waits for an approver. */
+  /** Whether Kubernetes' CertificateSigningRequests are signed too. */
+  readonly signKubernetesRequests: boolean;
+  /** Whether a CertificateRequest waits for an approver. */
   readonly requireApproval: boolean;
   /** How many requests are worked on at a time. */
   readonly maxConcurrentRequests: number;
@@ -61,39 +65,31 @@ const ISSUER_TIMEOUT_MS = 120_000;
 /** Above two calls to CFSSL and two to the API server with their own deadlines. */
 const REQUEST_TIMEOUT_MS = 300_000;
 const REQUEST_BACKOFF = { baseDelayMs: 1_000, maxDelayMs: 300_000 };
-const BY_ISSUER = 'issuer';
 
 export class Controllers {
-  readonly #requests: Reflector<CertificateRequest>;
+  readonly #deps: ControllersDeps;
   readonly #issuers: Reflector<Issuer>;
   readonly #clusterIssuers: Reflector<Issuer>;
   readonly #watches: NamedObjectWatches;
   readonly #events: EventRecorder;
   readonly #requestQueue: WorkQueue;
   readonly #issuerQueue: WorkQueue;
-  readonly #requestReconciler: RequestReconciler;
+  readonly #certificateRequests: RequestPipeline<CertificateRequest>;
+  readonly #signingRequests: RequestPipeline<CertificateSigningRequest> | undefined;
   readonly #issuerReconciler: IssuerReconciler;
   readonly #requestController: Controller;
   readonly #issuerController: Controller;
 
   constructor(deps: ControllersDeps, options: ControllersOptions) {
-    this.#requests = new Reflector<CertificateRequest>(deps, {
-      resource: CERTIFICATE_REQUESTS,
-      fieldSelector: `spec.issuerRef.group=${ISSUER_GROUP}`,
-      accept: (request) => request.spec.issuerRef.group === ISSUER_GROUP,
-      prune: pruneRequest,
-      // Finished requests need no waking, so the index holds the open ones only.
-      indexes: { [BY_ISSUER]: (request) => (isFinished(request) ? [] : [issuerIdOf(request)]) },
-    });
+    this.#deps = deps;
     this.#issuers = new Reflector<Issuer>(deps, { resource: ISSUERS });
     this.#clusterIssuers = new Reflector<Issuer>(deps, { resource: CLUSTER_ISSUERS });
     this.#watches = new NamedObjectWatches(deps);
 
-    const { store } = this.#requests;
     this.#requestQueue = new WorkQueue(deps, {
       name: 'certificaterequest',
       ...REQUEST_BACKOFF,
-      groupOf: (key) => issuerIdOf(store.get(key)),
+      groupOf: (key) => this.#pipelineOf(key)?.issuerIdOf(key) ?? '',
       maxPerGroup: MAX_REQUESTS_PER_ISSUER,
     });
     this.#issuerQueue = new WorkQueue(deps, { name: 'issuer' });
@@ -118,10 +114,12 @@ export class Controllers {
       },
       options,
     );
-    this.#requestReconciler = new RequestReconciler(
-      { ...shared, requests: store, issuers: this.#issuerReconciler },
-      options,
-    );
+    const enqueue = (key: string): void => this.#requestQueue.add(key);
+    const pipelineDeps = { ...shared, issuers: this.#issuerReconciler, enqueue };
+    this.#certificateRequests = new RequestPipeline(certificateRequestKind, pipelineDeps, options);
+    this.#signingRequests = options.signKubernetesRequests
+      ? new RequestPipeline(signingRequestKind, pipelineDeps, options)
+      : undefined;
     this.#issuerController = new Controller(deps, {
       name: 'issuer',
       queue: this.#issuerQueue,
@@ -134,21 +132,25 @@ export class Controllers {
       queue: this.#requestQueue,
       workers: options.maxConcurrentRequests,
       timeoutMs: REQUEST_TIMEOUT_MS,
-      reconcile: (key, signal) => this.#requestReconciler.reconcile(key, signal),
+      reconcile: async (key, signal) => await this.#pipelineOf(key)?.reconcile(key, signal),
     });
-    this.#requests.subscribe((change) => this.#onRequestChange(change));
     this.#issuers.subscribe((change) => this.#onIssuerChange('Issuer', change));
     this.#clusterIssuers.subscribe((change) => this.#onIssuerChange('ClusterIssuer', change));
   }
 
-  /** Whether every store has been filled. */
+  /** Whether every store has been filled, but for one that may have to wait for permission. */
   hasSynced(): boolean {
-    return this.#reflectors().every((reflector) => reflector.hasSynced());
+    return this.#stores().every((store) => store.hasSynced());
   }
 
   /** Keeps the stores up to date until the signal aborts; a replica that does not lead does only this. */
   async watch(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#reflectors().map((reflector) => reflector.run(signal)));
+    await Promise.all([
+      this.#issuers.run(signal),
+      this.#clusterIssuers.run(signal),
+      this.#certificateRequests.watch(signal),
+      this.#watchSigningRequests(signal),
+    ]);
   }
 
   /**
@@ -156,7 +158,7 @@ export class Controllers {
    * Events that are still to be sent are sent at the end.
    */
   async work(stop: AbortSignal, abort: AbortSignal): Promise<void> {
-    await Promise.all(this.#reflectors().map((reflector) => reflector.synced(stop))).catch(() => {});
+    await Promise.all(this.#stores().map((store) => store.synced(stop))).catch(() => {});
     if (stop.aborted) return;
     const idle = new AbortController();
     const events = this.#events.run(idle.signal);
@@ -167,16 +169,24 @@ export class Controllers {
     this.#watches.close();
   }
 
-  #reflectors(): readonly Reflector<Issuer | CertificateRequest>[] {
-    return [this.#requests, this.#issuers, this.#clusterIssuers] as Reflector<Issuer | CertificateRequest>[];
+  /** What has to be known before the work begins. */
+  #stores() {
+    return [this.#issuers, this.#clusterIssuers, this.#certificateRequests];
   }
 
-  #onRequestChange({ current, previous }: Change<CertificateRequest>): void {
-    if (current === undefined || isFinished(current))
-      this.#requestReconciler.forget((current ?? previous).metadata.uid);
-    // A change of the Ready condition alone is our own write, or nothing to act upon.
-    if (current === undefined || isFinished(current)) return;
-    if (previous === undefined || hasMoved(previous, current)) this.#requestQueue.add(keyOf(current));
+  /** They take permissions that earlier versions did not; without those, all else goes on. */
+  async #watchSigningRequests(signal: AbortSignal): Promise<void> {
+    if (this.#signingRequests === undefined) return;
+    const purpose = 'CertificateSigningRequests of certificates.k8s.io';
+    await untilPermitted(this.#deps, SIGNING_REQUEST_PERMISSIONS, { signal, purpose }).catch(() => {}); // aborted
+    if (!signal.aborted) await this.#signingRequests.watch(signal);
+  }
+
+  /** Both kinds share the queue; the key of a CertificateRequest alone has a namespace. */
+  #pipelineOf(
+    key: string,
+  ): RequestPipeline<CertificateRequest> | RequestPipeline<CertificateSigningRequest> | undefined {
+    return splitKey(key).namespace === undefined ? this.#signingRequests : this.#certificateRequests;
   }
 
   #onIssuerChange(kind: 'Issuer' | 'ClusterIssuer', { current, previous }: Change<Issuer>): void {
@@ -192,22 +202,9 @@ export class Controllers {
   }
 
   #wakeRequestsOf(id: IssuerId): void {
-    for (const request of this.#requests.store.byIndex(BY_ISSUER, id)) this.#requestQueue.add(keyOf(request));
+    this.#certificateRequests.wakeRequestsOf(id);
+    this.#signingRequests?.wakeRequestsOf(id);
   }
-}
-
-function issuerIdOf(request: CertificateRequest | undefined): string {
-  return (request === undefined ? undefined : targetOf(request)?.id) ?? '';
-}
-
-/** Whether anything but the Ready condition changed: approval, denial, deletion. */
-function hasMoved(previous: CertificateRequest, current: CertificateRequest): boolean {
-  const stateOf = ({ metadata, status }: CertificateRequest): string =>
-    JSON.stringify([
-      metadata.deletionTimestamp,
-      (status?.conditions ?? []).filter(({ type }) => type !== READY).map(({ type, status: value }) => [type, value]),
-    ]);
-  return stateOf(previous) !== stateOf(current);
 }
 
 /** What requests that wait for an issuer wait for a change of. */

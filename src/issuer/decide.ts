@@ -1,5 +1,5 @@
 /**
- * The whole policy of what to do with a request, as one pure function: a flat ladder of guards in the order of
+ * The whole policy of what to do with a CertificateRequest, as one pure function: a flat ladder of guards in the order of
  * cert-manager's contract. The states, reasons and sentences are issuer-lib's (`controllers/request_controller.go`),
  * but for one: a request that carries `Denied=True` is denied whether or not it was ever approved.
  */
@@ -30,8 +30,8 @@ export type Decision =
   | { readonly action: 'fail'; readonly message: string }
   | { readonly action: 'sign' };
 
-export interface DecisionInput {
-  readonly request: CertificateRequest;
+export interface DecisionInput<R = CertificateRequest> {
+  readonly request: R;
   /** As the store has it. */
   readonly issuer: Issuer | undefined;
   /** The signing attempts that this process has made for this very request, if any. */
@@ -48,7 +48,7 @@ export interface DecisionPolicy {
 }
 
 export function decide(input: DecisionInput, policy: DecisionPolicy): Decision {
-  const { request, issuer, attempts, nowMs } = input;
+  const { request } = input;
   const conditions = request.status?.conditions;
   const ready = findCondition(conditions, READY);
 
@@ -64,7 +64,15 @@ export function decide(input: DecisionInput, policy: DecisionPolicy): Decision {
   if (policy.requireApproval && !isTrue(conditions, APPROVED)) {
     return { action: 'ignore', announce: 'WaitingForApproval' }; // the approver's condition wakes us
   }
+  return decideByIssuer(target, input, policy);
+}
 
+/** What is left to decide once the request itself, of whatever kind, is found in order and approved. */
+export function decideByIssuer(
+  target: IssuerTarget,
+  { issuer, attempts, nowMs }: Omit<DecisionInput, 'request'>,
+  policy: Pick<DecisionPolicy, 'maxRetryDurationMs'>,
+): Decision {
   if (issuer === undefined) {
     const message = `${describeTarget(target)} not found. Waiting for it to be created.`;
     return { action: 'wait', event: 'WaitingForIssuerExist', message };

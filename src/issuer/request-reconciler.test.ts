@@ -17,6 +17,7 @@ import { conflict, notFound, StatusClientDouble, unavailable } from '../../test/
 import type { CertificateRequest, CertificateRequestStatus, Condition, Issuer } from '../api/index.ts';
 import { Store } from '../kubernetes/index.ts';
 import { Registry } from '../platform/index.ts';
+import { certificateRequestKind } from './certificate-request-kind.ts';
 import { IssuerProblem } from './issuer-problem.ts';
 import type { ReadyIssuer } from './issuer-session.ts';
 import { IssuerMetrics } from './metrics.ts';
@@ -96,6 +97,7 @@ function start({ request = approvedRequest(), issuer: given, isChecked = true, r
     veto: undefined,
   };
   const reconciler = new RequestReconciler(
+    certificateRequestKind,
     {
       clock,
       random: () => 0,

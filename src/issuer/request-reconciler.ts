@@ -1,8 +1,7 @@
 /**
- * Brings one CertificateRequest to its end: reads the store, lets `decide()` say what to do, does it, and writes the
- * status once. What is signed is kept until the store shows it, so that a failed write never costs another signature.
+ * Brings one request, of whatever kind, to its end: reads the store, lets the kind's policy say what to do, does it, and
+ * writes the status once. What is signed is kept until the store shows it, so that a failed write never costs another signature.
  */
-import { CERTIFICATE_REQUESTS, type CertificateRequest } from '../api/index.ts';
 import { CfsslError } from '../cfssl/index.ts';
 import {
   type EventRecorder,
@@ -10,32 +9,33 @@ import {
   isNotFound,
   isRetryable,
   type KubernetesClient,
+  keyOf,
   type ReconcileResult,
   type StoreReader,
 } from '../kubernetes/index.ts';
 import { backoffMs, type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
 import { AttemptLog } from './attempts.ts';
-import { type DecisionPolicy, decide } from './decide.ts';
+import type { Decision, DecisionPolicy } from './decide.ts';
 import { faultOf } from './fault.ts';
 import { FIELD_MANAGER } from './field-manager.ts';
 import { type FinalOutcome, FinalOutcomes } from './final-outcomes.ts';
 import type { IssuerReconciler } from './issuer-reconciler.ts';
-import { type IssuerTarget, targetOf } from './issuer-reference.ts';
+import type { IssuerTarget } from './issuer-reference.ts';
 import type { ReadyIssuer } from './issuer-session.ts';
 import { findIssuer, type IssuerStores } from './issuers.ts';
 import type { IssuerMetrics } from './metrics.ts';
-import { isFinished } from './request-cache.ts';
-import { buildRequestStatus, messageOf, type RequestOutcome } from './request-status.ts';
+import type { AnyRequest, RequestKind } from './request-kind.ts';
+import type { RequestOutcome } from './request-status.ts';
 import { type AuditRecord, type SigningOutcome, sign } from './sign.ts';
 
-export interface RequestReconcilerDeps {
+export interface RequestReconcilerDeps<R extends AnyRequest> {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  readonly client: Pick<KubernetesClient, 'applyStatus' | 'get'>;
+  readonly client: Pick<KubernetesClient, 'applyStatus' | 'create' | 'get'>;
   readonly events: Pick<EventRecorder, 'record'>;
   readonly metrics: IssuerMetrics;
-  readonly requests: StoreReader<CertificateRequest>;
+  readonly requests: StoreReader<R>;
   readonly stores: IssuerStores;
   readonly issuers: Pick<IssuerReconciler, 'readyFor' | 'verify' | 'reportMismatch'>;
   /** Throws when this process may not sign (any more); called right before each POST. */
@@ -45,19 +45,21 @@ export interface RequestReconcilerDeps {
 /** A "bad request" without a reason is believed the second time, with the issuer proved innocent in between. */
 const UNCLEAR_ATTEMPTS = 2;
 /** Pauses between the tries to write a final status. */
-const WRITE_BACKOFF = { baseMs: 100, maxMs: 1_000, jitter: 0.2 };
+const WRITE_BACKOFF = { baseMs: 100, maxMs: 500, jitter: 0.2 };
 /** Type and reason of the event about a request that ended without a certificate. */
 const PERMANENT_ERROR = ['Warning', 'PermanentError'] as const;
 
-export class RequestReconciler {
-  readonly #deps: RequestReconcilerDeps;
+export class RequestReconciler<R extends AnyRequest> {
+  readonly #kind: RequestKind<R>;
+  readonly #deps: RequestReconcilerDeps<R>;
   readonly #policy: DecisionPolicy;
   readonly #attempts = new AttemptLog();
   readonly #finalOutcomes = new FinalOutcomes();
-  /** UIDs of requests whose wait for approval was told. */
-  readonly #announcedApproval = new Set<string>();
+  /** By UID, what was last told about a request without a status to show for it. */
+  readonly #told = new Map<string, string>();
 
-  constructor(deps: RequestReconcilerDeps, policy: DecisionPolicy) {
+  constructor(kind: RequestKind<R>, deps: RequestReconcilerDeps<R>, policy: DecisionPolicy) {
+    this.#kind = kind;
     this.#deps = deps;
     this.#policy = policy;
   }
@@ -66,7 +68,7 @@ export class RequestReconciler {
   forget(uid: string): void {
     this.#attempts.forget(uid);
     this.#finalOutcomes.drop(uid);
-    this.#announcedApproval.delete(uid);
+    this.#told.delete(uid);
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
@@ -75,16 +77,22 @@ export class RequestReconciler {
     const { uid } = request.metadata;
     const kept = this.#finalOutcomes.get(uid);
     if (kept !== undefined) return await this.#finish(request, kept, signal);
-    const target = targetOf(request);
+    const target = this.#kind.targetOf(request);
     if (target === undefined) return; // not ours
     const issuer = findIssuer(this.#deps.stores, target);
     const attempts = this.#attempts.get(uid);
-    const decision = decide({ request, issuer, attempts, nowMs: this.#deps.clock.monotonicMs() }, this.#policy);
+    const nowMs = this.#deps.clock.monotonicMs();
+    const decision = this.#kind.decide({ request, issuer, attempts, nowMs }, this.#policy);
+    if (decision.action === 'wait' || decision.action === 'sign') {
+      // Nobody is told of the state of an issuer that they may not use.
+      const objection = await this.#kind.findObjection?.(request, target, { client: this.#deps.client, signal });
+      if (objection !== undefined) return await this.#finish(request, { state: 'Failed', message: objection }, signal);
+    }
     switch (decision.action) {
       case 'ignore':
-        if (decision.announce !== undefined && !this.#announcedApproval.has(uid)) {
-          this.#announcedApproval.add(uid);
-          this.#announce(request, 'Normal', decision.announce, 'Not signing CertificateRequest until it is Approved');
+        if (decision.announce !== undefined) {
+          const note = `Not signing ${this.#kind.resource.kind} until it is Approved`;
+          if (this.#isNews(request, note)) this.#announce(request, 'Normal', decision.announce, note);
         }
         return; // done, or woken by the approver
       case 'deny':
@@ -101,18 +109,13 @@ export class RequestReconciler {
     }
   }
 
-  async #sign(
-    request: CertificateRequest,
-    target: IssuerTarget,
-    issuer: ReadyIssuer,
-    signal: AbortSignal,
-  ): Promise<ReconcileResult> {
+  async #sign(request: R, target: IssuerTarget, issuer: ReadyIssuer, signal: AbortSignal): Promise<ReconcileResult> {
     const { clock, metrics, issuers } = this.#deps;
     const startMs = clock.monotonicMs();
     let outcome: SigningOutcome;
     try {
       const beforePost = this.#deps.assertMaySign;
-      outcome = await sign(request, issuer, { signal, beforePost, now: () => clock.now() });
+      outcome = await sign(this.#kind.signingInputOf(request), issuer, { signal, beforePost, now: () => clock.now() });
     } catch (error) {
       if (!(error instanceof CfsslError)) throw error; // requeue with back-off
       return await this.#onCfsslError(request, target, error, signal);
@@ -138,7 +141,7 @@ export class RequestReconciler {
 
   /** CFSSL did not sign. Unless the request is plainly at fault, the issuer is asked whether it is. */
   async #onCfsslError(
-    request: CertificateRequest,
+    request: R,
     target: IssuerTarget,
     error: CfsslError,
     signal: AbortSignal,
@@ -171,30 +174,36 @@ export class RequestReconciler {
       return await this.#finish(request, { state: 'Failed', message: error.message }, signal);
     }
     metrics.observeSigning(target, 'temporary_failure', 0);
-    if (fault === 'unclear') return await this.reconcile(keyOfRequest(request), signal); // once more, now that the issuer is proved
-    const message = `Failed to sign CertificateRequest, will retry: ${error.message}`;
-    await this.#apply(request, { state: 'Pending', message }, signal);
+    if (fault === 'unclear') return await this.reconcile(keyOf(request), signal); // once more, now that the issuer is proved
+    const message = `Failed to sign ${this.#kind.resource.kind}, will retry: ${error.message}`;
+    await this.#showPending(request, message, signal);
     this.#announce(request, 'Warning', 'RetryableError', message);
     throw error; // requeue with back-off
   }
 
   async #wait(
-    request: CertificateRequest,
-    { event, message }: { readonly event: string; readonly message: string },
+    request: R,
+    { event, message }: Extract<Decision, { readonly action: 'wait' }>,
     signal: AbortSignal,
   ): Promise<ReconcileResult> {
-    const isNew = await this.#apply(request, { state: 'Pending', message }, signal);
+    const isNew = await this.#showPending(request, message, signal);
     if (isNew) this.#announce(request, 'Normal', event, message);
     return; // woken by the issuer
   }
 
+  /** Writes why the request waits, if its kind has a place for that. Tells whether that is new. */
+  async #showPending(request: R, message: string, signal: AbortSignal): Promise<boolean> {
+    if (!this.#kind.hasPendingStatus) return this.#isNews(request, message);
+    return await this.#apply(request, { state: 'Pending', message }, signal);
+  }
+
   /** Writes a final status. It is kept until the store shows it. */
-  async #finish(request: CertificateRequest, outcome: FinalOutcome, signal: AbortSignal): Promise<ReconcileResult> {
+  async #finish(request: R, outcome: FinalOutcome, signal: AbortSignal): Promise<ReconcileResult> {
     this.#finalOutcomes.keep(request.metadata.uid, outcome);
     const isNew = await this.#applyPatiently(request, outcome, signal);
     if (isNew) {
       const [type, reason] = outcome.state === 'Issued' ? (['Normal', 'Issued'] as const) : PERMANENT_ERROR;
-      this.#announce(request, type, reason, messageOf(outcome));
+      this.#announce(request, type, reason, this.#kind.messageOf(outcome));
     }
     return; // done
   }
@@ -203,7 +212,7 @@ export class RequestReconciler {
    * Applies a final status, again and again while the API server has trouble. The worker stays with it: so a stop has
    * what was signed written before the process ends, and nothing more is signed than can be written.
    */
-  async #applyPatiently(request: CertificateRequest, outcome: FinalOutcome, signal: AbortSignal): Promise<boolean> {
+  async #applyPatiently(request: R, outcome: FinalOutcome, signal: AbortSignal): Promise<boolean> {
     const { clock, log, random } = this.#deps;
     for (let failures = 1; ; failures += 1) {
       try {
@@ -221,22 +230,22 @@ export class RequestReconciler {
    * Applies a status to exactly the object that it was made for: to a later state of it if need be, never to another
    * object that took its name. Tells whether there was anything to write.
    */
-  async #apply(request: CertificateRequest, outcome: RequestOutcome, signal: AbortSignal): Promise<boolean> {
+  async #apply(request: R, outcome: RequestOutcome, signal: AbortSignal): Promise<boolean> {
     const { clock, client } = this.#deps;
     const { name, namespace, uid } = request.metadata;
     let current = request;
     for (;;) {
-      const status = buildRequestStatus(current, outcome, clock.now());
+      const status = this.#kind.buildStatus(current, outcome, clock.now());
       if (status === undefined) return false; // it says so already
       const metadata = { name, namespace, resourceVersion: current.metadata.resourceVersion };
       try {
-        await client.applyStatus(CERTIFICATE_REQUESTS, { metadata, status }, { fieldManager: FIELD_MANAGER, signal });
+        await client.applyStatus(this.#kind.resource, { metadata, status }, { fieldManager: FIELD_MANAGER, signal });
         return true;
       } catch (error) {
         if (isConflict(error)) {
           const found = await this.#read(request, signal);
           if (found !== undefined) {
-            if (isFinished(found)) return false; // by us, unseen, or by another replica: final is final
+            if (this.#kind.isFinished(found)) return false; // by us, unseen, or by another replica: final is final
             current = found;
             continue; // changed meanwhile: apply the same to what it is now
           }
@@ -244,16 +253,16 @@ export class RequestReconciler {
           throw error; // requeue with back-off
         }
         // While the store still shows it, what is known of it keeps it from being signed again; then `forget()` is called.
-        if (this.#deps.requests.get(keyOfRequest(request))?.metadata.uid !== uid) this.forget(uid);
+        if (this.#deps.requests.get(keyOf(request))?.metadata.uid !== uid) this.forget(uid);
         return false; // deleted meanwhile
       }
     }
   }
 
   /** The request as the API server has it, or undefined when it is gone or another one took its name. */
-  async #read({ metadata: { name, namespace, uid } }: CertificateRequest, signal: AbortSignal) {
+  async #read({ metadata: { name, namespace, uid } }: R, signal: AbortSignal): Promise<R | undefined> {
     try {
-      const found = await this.#deps.client.get<CertificateRequest>(CERTIFICATE_REQUESTS, { name, namespace, signal });
+      const found = await this.#deps.client.get<R>(this.#kind.resource, { name, namespace, signal });
       return found.metadata.uid === uid ? found : undefined;
     } catch (error) {
       if (isNotFound(error)) return undefined;
@@ -261,20 +270,21 @@ export class RequestReconciler {
     }
   }
 
-  #announce(request: CertificateRequest, type: 'Normal' | 'Warning', reason: string, note: string): void {
+  #isNews({ metadata: { uid } }: R, note: string): boolean {
+    if (this.#told.get(uid) === note) return false;
+    this.#told.set(uid, note);
+    return true;
+  }
+
+  #announce(request: R, type: 'Normal' | 'Warning', reason: string, note: string): void {
     const { name, namespace, uid } = request.metadata;
     const action = type === 'Normal' ? 'Synced' : 'SyncFailed';
-    const regarding = { resource: CERTIFICATE_REQUESTS, namespace, name, uid };
+    const regarding = { resource: this.#kind.resource, namespace, name, uid };
     this.#deps.events.record({ regarding, type, reason, action, note });
   }
 
   /** One line for each certificate that CFSSL issued, whatever becomes of it. */
-  #audit(
-    request: CertificateRequest,
-    { id, configuration }: ReadyIssuer,
-    record: AuditRecord,
-    durationMs: number,
-  ): void {
+  #audit(request: R, { id, configuration }: ReadyIssuer, record: AuditRecord, durationMs: number): void {
     const { notAfterMs, ...rest } = record;
     this.#deps.log.info(
       {
@@ -292,10 +302,6 @@ export class RequestReconciler {
   }
 }
 
-function keyOfRequest({ metadata: { namespace = '', name } }: CertificateRequest): string {
-  return `${namespace}/${name}`;
-}
-
-function objectFields({ metadata: { namespace, name, uid } }: CertificateRequest) {
+function objectFields({ metadata: { namespace, name, uid } }: AnyRequest) {
   return { namespace, name, uid };
 }

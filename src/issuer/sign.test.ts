@@ -30,6 +30,7 @@ import {
   seq,
   text,
 } from '../x509/testing/authority.ts';
+import { signingInputOf } from './certificate-request-kind.ts';
 import type { IssuerConfiguration } from './configuration.ts';
 import { type SigningOutcome, sign } from './sign.ts';
 
@@ -63,7 +64,7 @@ async function run(given: Given): Promise<{ outcome: SigningOutcome; cfssl: Cfss
     return signerNow.certificate;
   };
   const issuer = { ...readyIssuer(cfssl, signer, configuration), askForSigner };
-  return { outcome: await sign(request, issuer, options), cfssl };
+  return { outcome: await sign(signingInputOf(request), issuer, options), cfssl };
 }
 
 /** Without what the audit log tells. */

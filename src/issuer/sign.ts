@@ -2,9 +2,7 @@
  * One signing: the CSR is read and its signature checked, CFSSL signs it, the chain is completed, and the certificate
  * is compared with what was asked for. Nothing that leaves here is unchecked.
  */
-import type { CertificateRequest } from '../api/index.ts';
 import { CfsslError, type SignRequest } from '../cfssl/index.ts';
-import { parseDuration } from '../platform/index.ts';
 import {
   buildChain,
   type Certificate,
@@ -17,10 +15,17 @@ import {
   isIssuedBy,
   parseCertificates,
   parseCsr,
+  type RequestedProperties,
   verifyCsr,
   X509Error,
 } from '../x509/index.ts';
 import type { ReadyIssuer } from './issuer-session.ts';
+
+/** What a request asks for, of whatever kind it is. */
+export interface SigningInput extends RequestedProperties {
+  readonly csrPem: string;
+  readonly isCa: boolean;
+}
 
 export type SigningOutcome =
   | {
@@ -54,11 +59,11 @@ const REQUEST_DIFFERENCES: ReadonlySet<DifferenceCode> = new Set(['Names', 'NotC
  * @throws CfsslError when CFSSL did not sign
  */
 export async function sign(
-  request: CertificateRequest,
+  input: SigningInput,
   issuer: ReadyIssuer,
   options: { readonly signal: AbortSignal; readonly beforePost: () => void; readonly now: () => number },
 ): Promise<SigningOutcome> {
-  const csrPem = Buffer.from(request.spec.request, 'base64').toString('utf8');
+  const { csrPem } = input;
   let csr: CertificateSigningRequest;
   try {
     csr = parseCsr(csrPem);
@@ -91,7 +96,7 @@ export async function sign(
       // When nothing leads up from it, the message names whom it should lead to.
       chain: linked.length > 1 ? linked : trusted,
       nowMs: options.now(),
-      requested: requestedOf(request),
+      requested: input,
     });
     if (errors.length > 0) return { ...judge(errors), record };
     // Usages come from CFSSL's profile alone: that it has more than a request asks for is the rule, not news.
@@ -149,15 +154,6 @@ function judge(errors: readonly Difference[]): { readonly kind: 'refused' | 'mis
   const issuerErrors = errors.filter(({ code }) => !REQUEST_DIFFERENCES.has(code));
   const message = (issuerErrors.length > 0 ? issuerErrors : errors).map((error) => error.message).join('; ');
   return issuerErrors.length > 0 ? { kind: 'mismatch', message } : { kind: 'refused', message };
-}
-
-function requestedOf({ spec }: CertificateRequest) {
-  const durationMs = spec.duration === undefined ? undefined : parseDuration(spec.duration);
-  return {
-    isCa: spec.isCA ?? false,
-    ...(spec.usages === undefined ? {} : { usages: spec.usages }),
-    ...(durationMs === undefined ? {} : { durationMs }),
-  };
 }
 
 function parseLeaf(pem: string): Certificate {

@@ -1,0 +1,92 @@
+/**
+ * The way of the requests of one kind: watch → store → queue → reconciler. The queue is shared by all kinds, so that the
+ * limits on what is worked on at a time hold for all of them together.
+ */
+import { type Condition, READY } from '../api/index.ts';
+import { type Change, keyOf, type ReconcileResult, Reflector, type ReflectorDeps } from '../kubernetes/index.ts';
+import type { DecisionPolicy } from './decide.ts';
+import type { IssuerId } from './issuer-reference.ts';
+import type { AnyRequest, RequestKind } from './request-kind.ts';
+import { RequestReconciler, type RequestReconcilerDeps } from './request-reconciler.ts';
+
+export type RequestPipelineDeps<R extends AnyRequest> = ReflectorDeps &
+  Omit<RequestReconcilerDeps<R>, 'requests'> & {
+    /** Puts a request on the queue. */
+    readonly enqueue: (key: string) => void;
+  };
+
+const BY_ISSUER = 'issuer';
+
+export class RequestPipeline<R extends AnyRequest> {
+  readonly #kind: RequestKind<R>;
+  readonly #enqueue: (key: string) => void;
+  readonly #reflector: Reflector<R>;
+  readonly #reconciler: RequestReconciler<R>;
+
+  constructor(kind: RequestKind<R>, deps: RequestPipelineDeps<R>, policy: DecisionPolicy) {
+    this.#kind = kind;
+    this.#enqueue = deps.enqueue;
+    this.#reflector = new Reflector<R>(deps, {
+      resource: kind.resource,
+      fieldSelector: kind.fieldSelector,
+      accept: (request) => kind.targetOf(request) !== undefined,
+      ...(kind.prune === undefined ? {} : { prune: kind.prune }),
+      // Finished requests need no waking, so the index holds the open ones only.
+      indexes: { [BY_ISSUER]: (request) => (kind.isFinished(request) ? [] : [this.#issuerIdOf(request)]) },
+    });
+    this.#reconciler = new RequestReconciler(kind, { ...deps, requests: this.#reflector.store }, policy);
+    this.#reflector.subscribe((change) => this.#onChange(change));
+  }
+
+  hasSynced(): boolean {
+    return this.#reflector.hasSynced();
+  }
+
+  async synced(signal: AbortSignal): Promise<void> {
+    await this.#reflector.synced(signal);
+  }
+
+  /** Keeps the store up to date until the signal aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    await this.#reflector.run(signal);
+  }
+
+  /** The issuer that a request names; empty when there is no such request. */
+  issuerIdOf(key: string): string {
+    return this.#issuerIdOf(this.#reflector.store.get(key));
+  }
+
+  /** Puts every open request of an issuer on the queue. */
+  wakeRequestsOf(id: IssuerId): void {
+    for (const request of this.#reflector.store.byIndex(BY_ISSUER, id)) this.#enqueue(keyOf(request));
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
+    return await this.#reconciler.reconcile(key, signal);
+  }
+
+  #issuerIdOf(request: R | undefined): string {
+    return (request === undefined ? undefined : this.#kind.targetOf(request)?.id) ?? '';
+  }
+
+  #onChange({ current, previous }: Change<R>): void {
+    if (current === undefined || this.#kind.isFinished(current))
+      this.#reconciler.forget((current ?? previous).metadata.uid);
+    if (current === undefined || this.#kind.isFinished(current)) return;
+    // A change of the Ready condition alone is our own write, or nothing to act upon.
+    if (previous === undefined || hasMoved(previous, current)) this.#enqueue(keyOf(current));
+  }
+}
+
+/** Whether anything but the Ready condition changed: approval, denial, deletion. */
+function hasMoved(previous: AnyRequest, current: AnyRequest): boolean {
+  return stateOf(previous) !== stateOf(current);
+}
+
+function stateOf({ metadata, status }: AnyRequest): string {
+  const conditions: readonly Condition[] = status?.conditions ?? [];
+  return JSON.stringify([
+    metadata.deletionTimestamp,
+    conditions.filter(({ type }) => type !== READY).map(({ type, status: value }) => [type, value]),
+  ]);
+}
