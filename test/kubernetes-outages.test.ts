@@ -9,16 +9,16 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
-import type { ClusterConfig } from '../src/kubernetes/index.ts';
+import { type ClusterConfig, isUnauthorized } from '../src/kubernetes/index.ts';
 import type { ControlPlane } from '../tools/servers/index.ts';
 import { askKubectl, kubectl, Watcher, Writer } from './support/config-maps.ts';
 import { createNamespace, getServers } from './support/environment.ts';
 import { FaultProxy, isList, isPage, isWatch } from './support/fault-proxy.ts';
-import { errorEvent, passOn } from './support/faults.ts';
+import { errorEvent, type Fault, passOn } from './support/faults.ts';
 
 /** Has etcd forget all versions but the newest, through its socket. */
 async function compact({ folder }: ControlPlane): Promise<void> {
-  await using etcd = new Agent({ connect: { socketPath: join(folder, 'localhost:1') } }) as Agent & AsyncDisposable;
+  const etcd = new Agent({ connect: { socketPath: join(folder, 'localhost:1') } });
   const post = async (path: string, body: object): Promise<unknown> => {
     const request = { origin: 'http://etcd', path, method: 'POST', body: JSON.stringify(body) } as const;
     const answer = await etcd.request(request);
@@ -27,6 +27,7 @@ async function compact({ folder }: ControlPlane): Promise<void> {
   };
   const { header } = (await post('/v3/kv/range', { key: 'AA==' })) as { header: { revision: string } };
   await post('/v3/kv/compaction', { revision: header.revision, physical: true });
+  await etcd.close();
 }
 
 function configOf(access: ControlPlane): ClusterConfig {
@@ -109,17 +110,17 @@ describe('Reflector, when the API server', () => {
     await using watcher = new Watcher(proxy.config, { namespace });
     await watcher.reflector.synced();
     proxy.inject({ when: isWatch, fault: errorEvent(410, 'Expired'), times: 1 });
-    const page = proxy.inject({
-      when: isPage,
-      fault: async (exchange) => {
-        await writer.changeAll();
-        await compact(controlPlane);
-        await passOn(exchange);
-      },
-      times: 1,
-    });
+    const { promise: compacted, resolve: goOn } = Promise.withResolvers<void>();
+    const late: Fault = async (exchange) => {
+      await compacted;
+      await passOn(exchange);
+    };
+    const page = proxy.inject({ when: isPage, fault: late, times: 1 });
     proxy.resetConnections();
     await page.hit(1);
+    await writer.changeAll();
+    await compact(controlPlane);
+    goOn();
     await watcher.converge(await truth());
     await watcher.end();
   });
@@ -148,7 +149,9 @@ describe('Reflector, when the API server', () => {
     const where = `--namespace=${namespace}`;
     await kubectl(controlPlane, 'create', 'serviceaccount', 'watcher', where);
     const user = `--serviceaccount=${namespace}:watcher`;
-    await kubectl(controlPlane, 'create', 'rolebinding', 'watcher', '--clusterrole=view', user, where);
+    const rights = ['--verb=list,watch', '--resource=configmaps'];
+    await kubectl(controlPlane, 'create', 'role', 'watcher', ...rights, where);
+    await kubectl(controlPlane, 'create', 'rolebinding', 'watcher', '--role=watcher', user, where);
     const createToken = () => kubectl(controlPlane, 'create', 'token', 'watcher', where);
     await using token = await createFile(await createToken());
     const config = { ...proxy.config, authentication: { kind: 'token-file', file: token.path } } as const;
@@ -158,10 +161,11 @@ describe('Reflector, when the API server', () => {
     await kubectl(controlPlane, 'create', 'serviceaccount', 'watcher', where);
     await writer.changeAll();
     // The API server remembers a good token for 10 s.
-    while (watcher.failures.every((error) => !String(error).includes('401'))) {
+    for (let i = 0; i < 60 && !watcher.failures.some(isUnauthorized); i++) {
       proxy.resetConnections();
       await sleep(500);
     }
+    assert.ok(watcher.failures.some(isUnauthorized), watcher.lines.join(''));
     const next = await createToken();
     await writer.change('kept', 'afterwards');
     const expected = await truth();

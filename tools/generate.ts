@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CLUSTER_ISSUERS, ISSUERS, issuerSpecSchema, issuerStatusSchema } from '../src/api/index.ts';
 import { buildCrd, type PrinterColumn } from './crd.ts';
+import { buildReference } from './reference.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -32,7 +33,7 @@ function crd(resource: typeof ISSUERS, description: string): string {
   });
 }
 
-const files: ReadonlyMap<string, string> = new Map([
+const files = new Map<string, string>([
   [
     `config/crd/bases/${ISSUERS.group}_issuers.yaml`,
     crd(ISSUERS, 'Issuer has the certificates of its namespace signed by a CFSSL server.'),
@@ -42,6 +43,8 @@ const files: ReadonlyMap<string, string> = new Map([
     crd(CLUSTER_ISSUERS, 'ClusterIssuer has the certificates of all namespaces signed by a CFSSL server.'),
   ],
 ]);
+
+for (const [path, content] of buildReference()) files.set(path, content);
 
 const check = process.argv.includes('--check');
 const stale: string[] = [];

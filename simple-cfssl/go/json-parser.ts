@@ -221,7 +221,7 @@ class Parser {
   #unexpected(where: string): JsonError {
     const rest = this.#bytes.subarray(this.#at, this.#at + 4);
     const [character = ''] = rest.toString('utf8');
-    const isInvalid = character === REPLACEMENT && rest[0] !== 0xef;
+    const isInvalid = character === REPLACEMENT && !rest.subarray(0, 3).equals(Buffer.from(REPLACEMENT));
     const shown = isInvalid ? `'\\x${(rest[0] ?? 0).toString(16)}'` : quoteRune(character);
     return new JsonError(`invalid character ${shown} ${where}`);
   }

@@ -65,24 +65,18 @@ export const goBool = scalar('bool', false, (value) => (value.kind === 'bool' ? 
 
 const INT64_LIMIT = 2n ** 63n;
 
-export const goInt64: Type<bigint> = scalar('int64', 0n, (value, place) => {
-  if (value.kind !== 'number') return undefined;
-  const isInteger = /^-?\d+$/.test(value.source());
-  const integer = isInteger ? BigInt(value.source()) : INT64_LIMIT;
-  if (integer < -INT64_LIMIT || integer >= INT64_LIMIT) throw mismatch(value, place, 'int64', ` ${value.source()}`);
-  return integer;
-});
+function goInteger(goType: 'int' | 'int64'): Type<number> {
+  return scalar(goType, 0, (value, place) => {
+    if (value.kind !== 'number') return undefined;
+    const text = value.source();
+    const integer = /^-?\d+$/.test(text) ? BigInt(text) : INT64_LIMIT;
+    if (integer < -INT64_LIMIT || integer >= INT64_LIMIT) throw mismatch(value, place, goType, ` ${text}`);
+    return Number(integer);
+  });
+}
 
-export const goInt: Type<number> = {
-  goType: 'int',
-  zero: 0,
-  decode(value, place, former) {
-    if (value.kind === 'number' && !/^-?\d{1,15}$/.test(value.source()))
-      throw mismatch(value, place, 'int', ` ${value.source()}`);
-    if (value.kind !== 'number' && value.kind !== 'null') throw mismatch(value, place, 'int');
-    return value.kind === 'null' ? former : Number(value.source());
-  },
-};
+export const goInt = goInteger('int');
+export const goInt64 = goInteger('int64');
 
 /** `[]byte`: base64, or an array of numbers. */
 export const goBytes: Type<Buffer> = {

@@ -27,7 +27,7 @@ export type RequestReason = 'Pending' | 'Failed' | 'Denied' | 'Issued';
 
 /**
  * Reasons of an issuer's Ready condition: `Checked` when it is ready, else the cause.
- * Each has its meaning and remedy in `src/issuer/issuer-problem.ts`, the one place that sets it.
+ * Each has its meaning and remedy in `src/issuer/reasons.ts`; `issuer-problem.ts` and `configuration.ts` set them.
  */
 export type IssuerReason =
   | 'Checked'

@@ -1,10 +1,25 @@
 export {
+  type AccessReview,
+  type ResourceAttributes,
+  SELF_SUBJECT_ACCESS_REVIEWS,
+  SUBJECT_ACCESS_REVIEWS,
+} from './access-review.ts';
+export {
   CERTIFICATE_REQUESTS,
   type CertificateRequest,
   type CertificateRequestSpec,
   type CertificateRequestStatus,
   type IssuerReference,
 } from './certificate-request.ts';
+export {
+  CERTIFICATE_SIGNING_REQUESTS,
+  type CertificateSigningRequest,
+  type CertificateSigningRequestSpec,
+  type CertificateSigningRequestStatus,
+  DURATION_ANNOTATION,
+  FAILED,
+  IS_CA_ANNOTATION,
+} from './certificate-signing-request.ts';
 export {
   APPROVED,
   type Condition,

@@ -17,6 +17,7 @@ describe('CONTROLLER_FLAGS', () => {
       'zap-encoder': 'json',
       kubeconfig: '',
       'leader-election-namespace': '',
+      'disable-kubernetes-csr-controller': false,
       'max-concurrent-reconciles': 16,
       'max-retry-duration': '5m',
     });

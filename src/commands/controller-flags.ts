@@ -38,7 +38,7 @@ export const CONTROLLER_FLAGS = [
     name: 'disable-approved-check',
     type: 'boolean',
     default: false,
-    help: 'Sign requests without waiting for their approval.',
+    help: 'Sign CertificateRequests without waiting for their approval.',
   },
   { name: 'version', type: 'boolean', default: false, help: 'Print the version and exit.' },
   {
@@ -66,6 +66,12 @@ export const CONTROLLER_FLAGS = [
     type: 'text',
     default: '',
     help: "Namespace of the Lease; empty for the pod's own.",
+  },
+  {
+    name: 'disable-kubernetes-csr-controller',
+    type: 'boolean',
+    default: false,
+    help: 'Leave the CertificateSigningRequests of certificates.k8s.io alone.',
   },
   {
     name: 'max-concurrent-reconciles',

@@ -111,6 +111,7 @@ async function run(flags: Flags, { config, namespace, log }: Settings): Promise<
     },
     {
       clusterResourceNamespace: namespace,
+      signKubernetesRequests: !flags['disable-kubernetes-csr-controller'],
       requireApproval: !flags['disable-approved-check'],
       maxConcurrentRequests: flags['max-concurrent-reconciles'],
       maxRetryDurationMs: toDurationMs(flags['max-retry-duration']),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { certificateRequest, issuer } from '../../test/support/builders.ts';
 import type { IssuerReference } from '../api/index.ts';
-import { type IssuerTarget, parseIssuerId, targetOf, targetOfIssuer } from './issuer-reference.ts';
+import { type IssuerTarget, parseIssuerId, targetOf, targetOfIssuer, targetOfSigner } from './issuer-reference.ts';
 
 const group = 'cfssl-issuer.wikimedia.org';
 const namespaced: IssuerTarget = { id: 'Issuer/team/ca', kind: 'Issuer', namespace: 'team', name: 'ca' };
@@ -23,6 +23,34 @@ describe('targetOf()', () => {
   for (const [name, issuerRef, expected] of cases) {
     test(name, () => {
       assert.deepEqual(targetOf(certificateRequest({ spec: { issuerRef } })), expected);
+    });
+  }
+});
+
+describe('targetOfSigner()', () => {
+  const issuer = (namespace: string, name: string): IssuerTarget => {
+    return { id: `Issuer/${namespace}/${name}`, kind: 'Issuer', namespace, name };
+  };
+  const cases: readonly [signerName: string, expected: IssuerTarget | undefined][] = [
+    [`issuers.${group}/team.ca`, namespaced],
+    [`issuers.${group}/team.ca.v1`, issuer('team', 'ca.v1')],
+    [`clusterissuers.${group}/ca`, cluster],
+    [`clusterissuers.${group}/team.ca`, { ...cluster, id: 'ClusterIssuer/team.ca', name: 'team.ca' }],
+    [`issuers.${group}/ca`, issuer('', 'ca')],
+    [`issuers.${group}/.ca`, issuer('', 'ca')],
+    [`issuers.${group}/`, undefined],
+    [`issuers.${group}`, undefined],
+    [`issuers.${group}/team.ca/more`, undefined],
+    [`issuer.${group}/team.ca`, undefined],
+    [`Issuers.${group}/team.ca`, undefined],
+    [`${group}/team.ca`, undefined],
+    ['issuers.cert-manager.io/team.ca', undefined],
+    ['kubernetes.io/kubelet-serving', undefined],
+    ['', undefined],
+  ];
+  for (const [signerName, expected] of cases) {
+    test(`"${signerName}" is ${expected === undefined ? 'not ours' : expected.id}`, () => {
+      assert.deepEqual(targetOfSigner(signerName), expected);
     });
   }
 });

@@ -69,16 +69,18 @@ export class RequestPipeline<R extends AnyRequest> {
     return (request === undefined ? undefined : this.#kind.targetOf(request)?.id) ?? '';
   }
 
-  #onChange({ current, previous }: Change<R>): void {
-    if (current === undefined || this.#kind.isFinished(current))
-      this.#reconciler.forget((current ?? previous).metadata.uid);
-    if (current === undefined || this.#kind.isFinished(current)) return;
-    // A change of the Ready condition alone is our own write, or nothing to act upon.
-    if (previous === undefined || hasMoved(previous, current)) this.#enqueue(keyOf(current));
+  #onChange(change: Change<R>): void {
+    if (change.type === 'deleted') {
+      this.#reconciler.forget(change.previous.metadata.uid);
+      return;
+    }
+    const { current, previous } = change;
+    if (this.#kind.isFinished(current)) this.#reconciler.forget(current.metadata.uid);
+    else if (previous === undefined || hasMoved(previous, current)) this.#enqueue(keyOf(current));
   }
 }
 
-/** Whether anything but the Ready condition changed: approval, denial, deletion. */
+/** Whether there is something to act upon: approval, denial, deletion. The Ready condition is our own. */
 function hasMoved(previous: AnyRequest, current: AnyRequest): boolean {
   return stateOf(previous) !== stateOf(current);
 }

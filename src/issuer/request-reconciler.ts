@@ -1,6 +1,7 @@
 /**
  * Brings one request, of whatever kind, to its end: reads the store, lets the kind's policy say what to do, does it, and
- * writes the status once. What is signed is kept until the store shows it, so that a failed write never costs another signature.
+ * writes the status once. What is signed is kept until the store shows it, so that a failed write never costs another
+ * signature.
  */
 import { CfsslError } from '../cfssl/index.ts';
 import {

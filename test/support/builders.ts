@@ -1,5 +1,12 @@
 /** Objects for tests. Each starts bare; a case adds only what it is about. */
-import type { CertificateRequest, Condition, ConfigMap, Issuer, Secret } from '../../src/api/index.ts';
+import type {
+  CertificateRequest,
+  CertificateSigningRequest,
+  Condition,
+  ConfigMap,
+  Issuer,
+  Secret,
+} from '../../src/api/index.ts';
 
 /** A CertificateRequest of an Issuer of ours, without any condition. */
 export function certificateRequest(
@@ -27,6 +34,27 @@ export function certificateRequest(
       ...overrides.spec,
     },
     ...status,
+  };
+}
+
+/** A CertificateSigningRequest of the Issuer `team/ca`, without any condition. */
+export function signingRequest(
+  overrides: {
+    readonly metadata?: Partial<CertificateSigningRequest['metadata']>;
+    readonly spec?: Partial<CertificateSigningRequest['spec']>;
+    readonly status?: CertificateSigningRequest['status'];
+  } = {},
+): CertificateSigningRequest {
+  return {
+    metadata: {
+      name: 'request',
+      uid: 'uid-request',
+      resourceVersion: '1',
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      ...overrides.metadata,
+    },
+    spec: { request: '', signerName: 'issuers.cfssl-issuer.wikimedia.org/team.ca', ...overrides.spec },
+    ...(overrides.status === undefined ? {} : { status: overrides.status }),
   };
 }
 
