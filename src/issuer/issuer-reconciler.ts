@@ -13,6 +13,7 @@ import { IssuerSession, type IssuerSessionDeps, type ReadyIssuer } from './issue
 import { buildIssuerStatus } from './issuer-status.ts';
 import { findIssuer, type IssuerStores } from './issuers.ts';
 import type { IssuerMetrics } from './metrics.ts';
+import { ISSUER_WARNINGS, type IssuerWarning } from './reasons.ts';
 
 /** Delays between the checks of an issuer that is not ready; the last one stays. */
 const RECHECK_MS = [1_000, 2_000, 5_000] as const;
@@ -65,6 +66,13 @@ export class IssuerReconciler {
     this.#sessions.get(id)?.reportMismatch(message);
   }
 
+  /** Tells something about the issuer that does not keep it from signing, once for its present configuration. */
+  warnOnce(target: IssuerTarget, warning: IssuerWarning): void {
+    const issuer = findIssuer(this.#deps.stores, target);
+    if (issuer === undefined || this.#sessions.get(target.id)?.isNews(warning) !== true) return;
+    this.#record(target, issuer, { type: 'Warning', reason: warning, note: ISSUER_WARNINGS[warning] });
+  }
+
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
     const target = parseIssuerId(key);
     const issuer = findIssuer(this.#deps.stores, target);
@@ -75,6 +83,7 @@ export class IssuerReconciler {
     const session = this.#sessionOf(target);
     const problem = await this.#check(session, issuer, signal);
     await this.#report(target, issuer, { session, problem, signal });
+    if (problem === undefined && session.unprovenProfile !== undefined) this.warnOnce(target, 'ProfileNotProven');
     const ready = problem === undefined ? session.readyFor(issuer) : undefined;
     if (ready !== undefined && ready !== this.#announced.get(target.id)) {
       this.#announced.set(target.id, ready);
@@ -94,12 +103,12 @@ export class IssuerReconciler {
   }
 
   async #report(target: IssuerTarget, issuer: Issuer, { session, problem, signal }: CheckReport): Promise<void> {
-    const { clock, client, events, log, metrics } = this.#deps;
+    const { clock, client, log, metrics } = this.#deps;
     metrics.observeIssuer(target, session, problem);
     const change = buildIssuerStatus(issuer, problem, session.describeStatus(), clock.now());
     if (change === undefined) return; // the status says so already
     const resource = target.kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
-    const { name, namespace, uid } = issuer.metadata;
+    const { name, namespace } = issuer.metadata;
     try {
       const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
       await client.applyStatus(resource, { metadata, status: change.status }, { fieldManager: FIELD_MANAGER, signal });
@@ -112,13 +121,17 @@ export class IssuerReconciler {
     const fields = { issuer: target.id, reason, message };
     if (problem === undefined) log.info(fields, 'Issuer is ready');
     else log.warn(fields, 'Issuer is not ready');
-    events.record({
-      regarding: { resource, namespace, name, uid },
-      type: problem === undefined ? 'Normal' : 'Warning',
-      reason,
-      action: problem === undefined ? 'Synced' : 'SyncFailed',
-      note: message,
-    });
+    this.#record(target, issuer, { type: problem === undefined ? 'Normal' : 'Warning', reason, note: message });
+  }
+
+  #record(
+    { kind }: IssuerTarget,
+    { metadata: { namespace, name, uid } }: Issuer,
+    event: { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly note: string },
+  ): void {
+    const resource = kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
+    const action = event.type === 'Normal' ? 'Synced' : 'SyncFailed';
+    this.#deps.events.record({ regarding: { resource, namespace, name, uid }, action, ...event });
   }
 
   #nextCheckMs(id: IssuerId, session: IssuerSession, problem: IssuerProblem | undefined): number {

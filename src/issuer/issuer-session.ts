@@ -20,6 +20,7 @@ import {
 } from './configuration.ts';
 import { IssuerProblem, problemOf } from './issuer-problem.ts';
 import type { IssuerId } from './issuer-reference.ts';
+import type { IssuerWarning } from './reasons.ts';
 
 /** An issuer that may sign now. */
 export interface ReadyIssuer {
@@ -57,6 +58,10 @@ export class IssuerSession {
   #configuration: IssuerConfiguration | undefined;
   #signer: Certificate | undefined;
   #keyInUse: 'key' | 'key_next' | undefined;
+  /** `cfssl serve` signs with its default profile where it does not know the one that is named. */
+  #hidesUnknownProfiles = false;
+  /** Warnings that were told about this configuration. */
+  readonly #told = new Set<IssuerWarning>();
   /** Whether key, label and profile must be proved, not just the server's life. */
   #needsProbe = true;
   /** A verdict of `verify()` that no check has reported yet. */
@@ -110,8 +115,9 @@ export class IssuerSession {
     if (verdict !== undefined) throw verdict;
 
     if (this.#needsProbe) {
-      const { keyInUse } = await client.probe({ signal });
+      const { keyInUse, server } = await client.probe({ signal });
       this.#keyInUse = keyInUse;
+      this.#hidesUnknownProfiles = server === 'serve';
     }
     const signer = await this.#askForSigner(client, signal);
     if (signer.sha256Hex !== this.#signer?.sha256Hex) this.#mismatch = undefined;
@@ -224,6 +230,18 @@ export class IssuerSession {
     return problem;
   }
 
+  /** The profile that no check can prove to be known, if there is one. */
+  get unprovenProfile(): string | undefined {
+    return this.#hidesUnknownProfiles ? this.#configuration?.profile : undefined;
+  }
+
+  /** Whether this warning is new for the present configuration. */
+  isNews(warning: IssuerWarning): boolean {
+    if (this.#told.has(warning)) return false;
+    this.#told.add(warning);
+    return true;
+  }
+
   /** What the status tells besides the condition. */
   describeStatus(): Omit<IssuerStatus, 'conditions'> {
     const signer = this.#signer;
@@ -266,6 +284,7 @@ export class IssuerSession {
     this.#keyInUse = undefined;
     this.#verdict = undefined;
     this.#mismatch = undefined;
+    this.#told.clear();
     this.#needsProbe = true;
     await client?.close();
   }

@@ -93,6 +93,15 @@ export const REQUEST_REASONS: Readonly<Record<RequestReason, Explanation>> = {
   Issued: { meaning: 'The certificate is in status.certificate.', remedy: 'Nothing.' },
 };
 
+/** Events about issuers beside those with the reason of their condition; each is sent once for a configuration. */
+export const ISSUER_WARNINGS = {
+  ProfileNotProven:
+    'The server is cfssl serve, which signs with its default profile when it does not know the one named: see to it yourself.',
+  BundleUnavailable: 'The server gave no bundle although spec.bundle asks for one. The chain is completed without it.',
+} as const;
+
+export type IssuerWarning = keyof typeof ISSUER_WARNINGS;
+
 /** Events about requests; those about issuers have the reasons of their condition. */
 export const REQUEST_EVENTS = {
   WaitingForApproval: 'Nobody has approved or denied the request yet.',

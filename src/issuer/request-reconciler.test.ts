@@ -116,6 +116,7 @@ function start({ request = approvedRequest(), issuer: given, isChecked = true, r
           return await Promise.resolve(verdict);
         },
         reportMismatch: (id, message) => mismatches.push(`${id}: ${message}`),
+        warnOnce: ({ id }, warning) => trace.push(`warn ${id} ${warning}`),
       },
       assertMaySign: () => {
         if (state.veto !== undefined) throw state.veto;
@@ -214,6 +215,14 @@ describe('RequestReconciler', () => {
       await reconcile();
       assert.equal(cfssl.posts.length, 1);
       assert.equal(api.applied.length, 1);
+    });
+
+    test('and warns when a bundle was asked for and did not come', async () => {
+      const { reconcile, cfssl, state, trace } = start();
+      state.ready = readyIssuer(cfssl, ca, { bundle: true });
+      cfssl.willAnswer(signAnswer(certificatePem));
+      await reconcile();
+      assert.deepEqual(trace, ['post', 'warn Issuer/team/ca BundleUnavailable']);
     });
 
     test('and tells of what differs from the request', async () => {

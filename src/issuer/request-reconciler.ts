@@ -38,7 +38,7 @@ export interface RequestReconcilerDeps<R extends AnyRequest> {
   readonly metrics: IssuerMetrics;
   readonly requests: StoreReader<R>;
   readonly stores: IssuerStores;
-  readonly issuers: Pick<IssuerReconciler, 'readyFor' | 'verify' | 'reportMismatch'>;
+  readonly issuers: Pick<IssuerReconciler, 'readyFor' | 'verify' | 'reportMismatch' | 'warnOnce'>;
   /** Throws when this process may not sign (any more); called right before each POST. */
   readonly assertMaySign: () => void;
 }
@@ -133,7 +133,8 @@ export class RequestReconciler<R extends AnyRequest> {
         return; // woken when the issuer's condition changes
       case 'signed': {
         metrics.observeSigning(target, 'issued', durationMs);
-        const { certificatePem, caPem, warnings } = outcome;
+        const { certificatePem, caPem, warnings, lacksBundle } = outcome;
+        if (lacksBundle) issuers.warnOnce(target, 'BundleUnavailable');
         for (const warning of warnings) this.#announce(request, 'Warning', 'UnexpectedCertificate', warning);
         return await this.#finish(request, { state: 'Issued', certificatePem, caPem }, signal);
       }

@@ -82,6 +82,7 @@ describe('sign()', () => {
       certificatePem: pem,
       caPem: root.certificate.pem,
       warnings: [],
+      lacksBundle: false,
       record: {
         endpoint: 'https://ca.example',
         keyInUse: 'key_next',

@@ -35,6 +35,8 @@ export type SigningOutcome =
       /** The root, or the topmost CA known. */
       readonly caPem: string | undefined;
       readonly warnings: readonly string[];
+      /** A bundle was asked for and did not come. */
+      readonly lacksBundle: boolean;
       readonly record: AuditRecord;
     }
   /** The request can never succeed as it is. */
@@ -73,7 +75,8 @@ export async function sign(
     throw error;
   }
   const { signal, beforePost } = options;
-  const answer = await issuer.client.sign(buildSignRequest(csrPem, csr, issuer), { signal, beforePost });
+  const signRequest = buildSignRequest(csrPem, csr, issuer);
+  const answer = await issuer.client.sign(signRequest, { signal, beforePost });
 
   try {
     const certificate = parseLeaf(answer.certificatePem);
@@ -106,6 +109,7 @@ export async function sign(
       certificatePem: encodeChain(chain),
       caPem: ca === undefined ? undefined : encodeChain([ca, ...otherRoots(ca, issuer)]),
       warnings: warnings.filter(({ code }) => code !== 'ExtraUsages').map(({ message }) => message),
+      lacksBundle: signRequest.bundle === true && answer.bundlePem === undefined,
       record,
     };
   } catch (error) {

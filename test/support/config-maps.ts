@@ -146,10 +146,16 @@ export class CountingClock implements Clock {
   }
 }
 
-/** Says nothing, but keeps what was said for the message of a test that fails. */
+const KEPT_LINES = 200;
+
+/** Says nothing, but keeps the last of what was said, for the message of a test that fails. */
 export function keepLog(): { readonly log: Logger; readonly lines: string[] } {
   const lines: string[] = [];
-  return { lines, log: createLogger({ level: 'debug', encoding: 'console', write: (line) => lines.push(line) }) };
+  const write = (line: string): void => {
+    lines.push(line);
+    if (lines.length > KEPT_LINES) lines.shift();
+  };
+  return { lines, log: createLogger({ level: 'debug', encoding: 'console', write }) };
 }
 
 export type WatcherOptions = Partial<ReflectorOptions<ConfigMap>> & {
