@@ -97,10 +97,9 @@ export function selectProfile({ profiles, defaultProfile }: SigningPolicy, name:
   return profiles === undefined || name === '' ? defaultProfile : profiles.get(name);
 }
 
+/** A BlockList knows the IPv4 address in an IPv6 one, which is what a socket for both families has. */
 function isListed(peers: BlockList, peer: string): boolean {
-  // IPv4 over a socket for both families
-  const address = peer.replace(/^::ffff:(?=\d+\.)/i, '');
-  return peers.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
+  return peers.check(peer, peer.includes(':') ? 'ipv6' : 'ipv4');
 }
 
 function isTokenOf(key: AuthKey, { token, request }: AuthenticatedRequest): boolean {

@@ -24,7 +24,7 @@ const configuration = await createConfiguration({
     extensions: { allowed_extensions: ['1.2.3.4', '2.5.29.17'] },
     copy: { copy_extensions: true },
     serial: { ClientProvidesSerialNumbers: true },
-    csr: { CSRWhitelist: { PublicKey: true, DNSNames: true } },
+    csr: { CSRWhitelist: { PublicKey: true, DNSNames: true }, copy_extensions: true },
     keyless: { CSRWhitelist: { DNSNames: true } },
   },
 });
@@ -57,6 +57,10 @@ async function issue(profile: string, request: Partial<SignRequest> = {}): Promi
   return certificate;
 }
 
+/** Of OpenSSL, since WebCrypto does not have the curve. */
+const P224 =
+  'MIG1MGYCAQAwDzENMAsGA1UEAwwEcDIyNDBOMBAGByqGSM49AgEGBSuBBAAhAzoABFND3L3KYFQgQwo6lAgeNIHpqQIkvStfVD5ZHlFA/1ClY7fRZVIgvF5MdCqPFyqGpHtBeZkJY1ZFoAAwCgYIKoZIzj0EAwIDPwAwPAIcIjONGvP3yDPP00SMaa8qd6I5mcjF87Y19tJKxgIcBzNm6ZRJ0t5qZxdszQme5pSe0pIT7s74XETbGQ==';
+
 const namesOf = ({ names }: Certificate): string[] => names.map(({ kind, value }) => `${kind} ${value}`);
 const validityOf = ({ notBeforeMs, notAfterMs }: Certificate): string[] => [notBeforeMs, notAfterMs].map(formatTime);
 const extensionsOf = ({ pem }: Certificate): string[] =>
@@ -82,6 +86,10 @@ describe('issueCertificate', () => {
 
   test('obeys the times of the request, uncapped', async () => {
     const NotAfter = NOW_MS + 1000;
+    assert.deepEqual(validityOf(await issue('fixed', { NotBefore: NOW_MS })), [
+      '2026-11-24T12:00:20Z',
+      '2055-01-01T00:00:00Z',
+    ]);
     assert.deepEqual(validityOf(await issue('fixed', { NotAfter })), ['2025-01-01T00:00:00Z', '2026-11-24T12:00:21Z']);
     assert.deepEqual(validityOf(await issue('plain', { NotBefore: 0, NotAfter: 0 })), [
       '1970-01-01T00:00:00Z',
@@ -202,9 +210,16 @@ describe('issueCertificate', () => {
   });
 
   test('takes of the CSR only what its whitelist names', async () => {
-    const certificate = await issue('csr', { certificate_request: named });
+    const extension = new Extension('1.2.3.4', false, Buffer.from('0500', 'hex'));
+    const names = [
+      { type: 'ip', value: '10.0.0.1' },
+      { type: 'dns', value: 'b.example' },
+    ] as const;
+    const request = await createCsr({ names, extensions: [extension] });
+    const certificate = await issue('csr', { certificate_request: request });
     assert.deepEqual(certificate.subject, []);
-    assert.deepEqual(namesOf(certificate), ['dns b.example', 'dns a.example']);
+    assert.deepEqual(namesOf(certificate), ['dns b.example']);
+    assert.deepEqual(extensionsOf(certificate), [...USUAL, '2.5.29.17 critical']);
     await assert.rejects(issue('keyless'), { name: 'SigningError' });
   });
 
@@ -219,6 +234,16 @@ describe('issueCertificate', () => {
   test('reads the first block, whatever stands around it', async () => {
     const text = `hello\n${csr.replaceAll('CERTIFICATE', 'NEW CERTIFICATE').replaceAll('\n', '\r\n')}${named}`;
     assert.deepEqual(namesOf(await issue('plain', { certificate_request: text })), []);
+  });
+
+  test('takes a key on P-224 that signed its CSR', async () => {
+    const request = (base64: string) =>
+      `-----BEGIN CERTIFICATE REQUEST-----\n${base64}\n-----END CERTIFICATE REQUEST-----\n`;
+    const certificate = await issue('plain', { certificate_request: request(P224) });
+    assert.equal(certificate.x509.publicKey.asymmetricKeyDetails?.namedCurve, 'secp224r1');
+    const at = P224.length - 8;
+    const forged = `${P224.slice(0, at)}${P224[at] === 'A' ? 'B' : 'A'}${P224.slice(at + 1)}`;
+    await assert.rejects(issue('plain', { certificate_request: request(forged) }));
   });
 
   test('refuses what is no CSR, or is not signed by its key', async () => {

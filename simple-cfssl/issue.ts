@@ -27,7 +27,6 @@ import {
 } from './x509-library.ts';
 
 const OID = {
-  subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
   ocspNoCheck: '1.3.6.1.5.5.7.48.1.5',
   ctPoison: '1.3.6.1.4.1.11129.2.4.3',
@@ -185,7 +184,7 @@ function buildExtensions(context: ExtensionContext, subjectIsEmpty: boolean): Ex
     authority.keyId !== undefined && new AuthorityKeyIdentifierExtension(authority.keyId),
     (ocspUrl !== '' || issuerUrls.length > 0) &&
       new AuthorityInfoAccessExtension({ ...(ocspUrl !== '' && { ocsp: [ocspUrl] }), caIssuers: [...issuerUrls] }),
-    hasNames && !extra.some(({ type }) => type === OID.subjectAltName) && encodeNames(names, subjectIsEmpty),
+    hasNames && encodeNames(names, subjectIsEmpty),
     crlUrl !== '' && new CRLDistributionPointsExtension([crlUrl]),
   ].filter((extension) => extension !== false);
   const overridden = new Set(extra.map(({ type }) => type));

@@ -1,5 +1,6 @@
 /** The executable: flags in, a server that runs until it is told to stop, and what an Issuer needs printed. */
 import process from 'node:process';
+import { printable } from '../src/x509/index.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { type Flags, formatHelp, parseAddress, parseFlags } from './flags.ts';
 import { formatLogTime } from './go/time.ts';
@@ -25,7 +26,8 @@ async function main(words: readonly string[]): Promise<void> {
   const minimum = Number(flags.loglevel);
   const log: Log = (level, message) => {
     if (LOG_LEVELS.indexOf(level) < minimum) return;
-    process.stderr.write(`${formatLogTime(now())} [${level}] ${message}\n`);
+    // Reasons quote what clients sent
+    process.stderr.write(`${formatLogTime(now())} [${level}] ${printable(message, 1000)}\n`);
   };
   const server = await startSimpleCfssl(toOptions(flags, log));
   log('INFO', `Now listening on ${flags.a}`);

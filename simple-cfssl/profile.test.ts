@@ -36,6 +36,11 @@ describe('parseSigningPolicy', () => {
     assert.deepEqual([ocspUrl, crlUrl, issuerUrls, authKeys?.current], ['o', 'c', ['i'], undefined]);
   });
 
+  test("takes the default profile's expiry for none", () => {
+    const { profiles } = parse({ signing: { default: USABLE, profiles: { a: { ...USABLE, expiry: '0s' } } } });
+    assert.deepEqual([profiles?.get('a')?.expiry, profiles?.get('a')?.expiryMs], ['0s', 3_600_000]);
+  });
+
   test('follows env: and file:, and takes an unset variable for the empty key', () => {
     for (const [key, expected] of [
       ['env:KEY', 'bb'],

@@ -32,7 +32,8 @@ export async function startServer(
 ): Promise<RunningServer> {
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     void handle(configuration, request, deps).then(
-      ({ status, headers, body }) => response.writeHead(status, headers).end(body),
+      ({ status, headers, body }) =>
+        response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body),
       (error: unknown) => {
         deps.log('ERROR', `Cannot answer: ${String(error)}`);
         response.destroy();
@@ -42,6 +43,10 @@ export async function startServer(
   const server = tls
     ? createHttpsServer({ cert: tls.certificate, key: tls.key }, listener)
     : createHttpServer(listener);
+  // Go's server has none of these, and a connection that ends in a client's pause costs it a request
+  server.keepAliveTimeout = 0;
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
   const sockets = new Set<Socket>();
   const front = createTcpServer((socket) => {
     sockets.add(socket);

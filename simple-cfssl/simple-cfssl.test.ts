@@ -126,6 +126,11 @@ describe('startSimpleCfssl', () => {
     });
   }
 
+  test('describes the default profile for one that is not there', async () => {
+    const answer = await ask(server, 'POST', '/api/v1/cfssl/info', '{"label":"intermediate2","profile":"x"}');
+    assert.match(answer.body, /"expiry":"8760h"/);
+  });
+
   test('knows no label without one, and says so', async () => {
     const answer = await ask(server, 'POST', '/api/v1/cfssl/info', '{}');
     assert.equal(answer.body, info(400, 'bad label'));
@@ -206,5 +211,12 @@ describe('startSimpleCfssl with files', () => {
     await refuse(`${certificate}\nprivate = file://${file('config.json')}`, /the private key is neither PEM nor DER/);
     await refuse(`${certificate}\n${key}`, /there is no "config"$/);
     await refuse(`${certificate}\n${key}\nconfig = ${file('config.json')}\nnets = 10.0.0.1`, /"10\.0\.0\.1" in "nets"/);
+    await refuse(
+      `${certificate}\n${key}\nconfig = ${file('config.json')}\nnets = ::/0,10.0.0.0/33`,
+      /"10\.0\.0\.0\/33" in/,
+    );
+    const two = file('two.pem');
+    writeFileSync(two, readFileSync(file('ca.pem'), 'utf8').repeat(2));
+    await refuse(`${key}\ncertificate = ${two}`, /the PEM file should contain only one object$/);
   });
 });

@@ -133,6 +133,11 @@ describe('decodeJson', () => {
     assert.deepEqual(decodeJson(Buffer.from(json), SIGN_REQUEST).subject, { CN: 'a', names: null, SerialNumber: 'b' });
   });
 
+  test('lets null in a duplicate array keep what was there', () => {
+    const json = '{"hosts":["a","b"],"hosts":[null]}';
+    assert.deepEqual(decodeJson(Buffer.from(json), SIGN_REQUEST).hosts, ['a']);
+  });
+
   test('tells absent hosts from none', () => {
     assert.equal(decodeJson(Buffer.from('{}'), SIGN_REQUEST).hosts, null);
     assert.deepEqual(decodeJson(Buffer.from('{"hosts":[]}'), SIGN_REQUEST).hosts, []);
