@@ -61,7 +61,7 @@ unit: $(INSTALLED) ## Unit tests
 	@node --test --test-isolation=none --test-timeout=120000 --test-reporter=$(if $(CI),spec,dot) $(ARGS) '{src,simple-cfssl,tools}/**/*.test.ts'
 
 .PHONY: build
-build: dist/main.mjs ## Bundle the program into dist/main.mjs
+build: dist/main.mjs ## Bundle the programs: dist/main.mjs and dist/simple-cfssl.mjs
 
 dist/main.mjs: $(INSTALLED) $(SOURCES)
 	@node tools/bundle.ts

@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { CERTIFICATE_SIGNING_REQUESTS, type CertificateSigningRequest } from '../src/api/index.ts';
 import type { KubernetesObject } from '../src/kubernetes/index.ts';
 import { isReady, type Manifest, type ObjectWithConditions, openCluster, resourceOf } from '../tools/cluster.ts';
-import { startIssuer } from '../tools/issuer-process.ts';
+import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
 import type { KubernetesAccess } from '../tools/servers/index.ts';
 import { verifyRequest } from '../tools/verify.ts';
 import { kubectl } from './support/config-maps.ts';
@@ -246,7 +246,8 @@ describe('a CertificateSigningRequest', () => {
       dnsNames: ['not-on-the-list.example'],
     });
     await approve('bad');
-    assert.match((await waitForFailure('bad')) ?? '', /^CertificateSigningRequest has failed permanently: CFSSL /);
+    const failed = /^CertificateSigningRequest has failed permanently: Cannot sign with .* profile "whitelist"/;
+    assert.match((await waitForFailure('bad')) ?? '', failed);
   });
 
   test('is held to its annotations and its expirationSeconds', async () => {
@@ -267,6 +268,11 @@ describe('a CertificateSigningRequest', () => {
     assert.ok(told.includes(longer), told.join('\n'));
   });
 });
+
+/** What the issuer's log has above `info`. */
+function exceptionsOf(issuer: IssuerProcess): Record<string, unknown>[] {
+  return issuer.readLog().filter(({ level }) => level !== 'info');
+}
 
 describe('the permission to sign CertificateSigningRequests', () => {
   const USER = 'cfssl-issuer-before';
@@ -304,10 +310,8 @@ describe('the permission to sign CertificateSigningRequests', () => {
     await createRequest(cluster, { namespace, name: 'request', issuerRef: { kind: 'Issuer', name: 'ca' } });
     await judgeRequest(cluster, { namespace, name: 'request' }, 'Approved');
     await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
-    await before.disposeAsync();
-    const said = issuer.readLog().filter((record) => record['level'] !== 'info');
     assert.deepEqual(
-      said.map(({ msg, missing }) => ({ msg, missing })),
+      exceptionsOf(issuer).map(({ msg, missing }) => ({ msg, missing })),
       [
         {
           msg: 'Permission is missing, going on without',
@@ -322,6 +326,7 @@ describe('the permission to sign CertificateSigningRequests', () => {
       ],
     );
     assert.deepEqual(typesOf(await read('web')), ['Approved']);
+    await before.disposeAsync();
 
     await permit(servers, USER, 'cfssl-issuer-kubernetes-csr', documentedManifest('ClusterRole').rules);
     await using after = new AsyncDisposableStack();
@@ -331,21 +336,23 @@ describe('the permission to sign CertificateSigningRequests', () => {
     await request('stranger', { signerName, by });
     await approve('stranger');
     await waitForFailure('stranger');
-    await after.disposeAsync();
-    assert.deepEqual(
-      permitted.readLog().filter((record) => record['level'] !== 'info'),
-      [],
-    );
+    assert.deepEqual(exceptionsOf(permitted), []);
   });
 
   test('is not used where the flag says so', async () => {
-    const { controlPlane } = await getServers();
+    const environment = await setUp(getServers(), 'csr-off');
+    const { controlPlane, cluster, namespace, request, approve, read } = environment;
+    await request('web', { signerName: `issuers.cfssl-issuer.wikimedia.org/${namespace}.ca` });
+    await approve('web');
     await using stack = new AsyncDisposableStack();
     const flags = ['--disable-kubernetes-csr-controller'];
     const issuer = stack.use(await startIssuer({ access: controlPlane, flags }));
-    await stack.disposeAsync();
-    const resources = issuer.readLog().map((record) => record['resource']);
-    assert.ok(resources.includes('certificaterequests'));
-    assert.ok(!resources.includes('certificatesigningrequests'));
+    await environment.createIssuer({ name: 'ca', namespace });
+    await createRequest(cluster, { namespace, name: 'request', issuerRef: { kind: 'Issuer', name: 'ca' } });
+    await judgeRequest(cluster, { namespace, name: 'request' }, 'Approved');
+    await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
+    assert.deepEqual(typesOf(await read('web')), ['Approved']);
+    assert.ok(!issuer.readLog().some(({ resource }) => resource === 'certificatesigningrequests'));
+    assert.deepEqual(exceptionsOf(issuer), []);
   });
 });

@@ -64,6 +64,8 @@ const MAX_REQUESTS_PER_ISSUER = 8;
 const ISSUER_TIMEOUT_MS = 120_000;
 /** Above two calls to CFSSL and two to the API server with their own deadlines. */
 const REQUEST_TIMEOUT_MS = 300_000;
+/** A request that takes longer waits for a slow CFSSL, and its place is given to others. */
+const STALL_AFTER_MS = 200;
 const REQUEST_BACKOFF = { baseDelayMs: 1_000, maxDelayMs: 300_000 };
 
 export class Controllers {
@@ -124,6 +126,7 @@ export class Controllers {
       name: 'issuer',
       queue: this.#issuerQueue,
       workers: ISSUER_WORKERS,
+      stallAfterMs: STALL_AFTER_MS,
       timeoutMs: ISSUER_TIMEOUT_MS,
       reconcile: (key, signal) => this.#issuerReconciler.reconcile(key, signal),
     });
@@ -131,6 +134,7 @@ export class Controllers {
       name: 'certificaterequest',
       queue: this.#requestQueue,
       workers: options.maxConcurrentRequests,
+      stallAfterMs: STALL_AFTER_MS,
       timeoutMs: REQUEST_TIMEOUT_MS,
       reconcile: async (key, signal) => await this.#pipelineOf(key)?.reconcile(key, signal),
     });

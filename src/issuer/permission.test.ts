@@ -5,6 +5,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { LogRecorder } from '../../test/support/recorders.ts';
 import { unavailable } from '../../test/support/status-client.ts';
 import type { ResourceAttributes } from '../api/index.ts';
+import { KubernetesError } from '../kubernetes/index.ts';
 import { untilPermitted } from './permission.ts';
 
 const group = 'certificates.k8s.io';
@@ -54,13 +55,30 @@ describe('untilPermitted()', () => {
     assert.deepEqual(lines(), [told, { level: 'info', message: 'Permission was granted', missing: undefined }]);
   });
 
-  test('asks again soon when the question fails', async () => {
-    const { clock, api, run } = start(() => true);
+  test('asks again soon when the API server has trouble, and says so once', async () => {
+    const { clock, api, run, lines } = start(() => true);
     api.errors.push(unavailable(), unavailable());
     const done = run();
     await clock.advance(10_000);
     await done;
     assert.equal(api.reviews.length, 4);
+    assert.deepEqual(
+      lines().map(({ message }) => message),
+      ['Permission is missing, going on without', 'Permission was granted'],
+    );
+  });
+
+  test('asks again every minute where the question itself is not permitted', async () => {
+    const { clock, api, run, abort } = start(() => true);
+    const forbidden = new KubernetesError('KUBERNETES_API', 'Cannot create: 403 Forbidden', { status: 403 });
+    api.errors.push(...Array.from({ length: 10 }, () => forbidden));
+    const done = run();
+    await clock.advance(59_999);
+    assert.equal(api.reviews.length, 1);
+    await clock.advance(1);
+    assert.equal(api.reviews.length, 2);
+    abort.abort(forbidden);
+    await assert.rejects(done, forbidden);
   });
 
   for (const [name, failures] of [

@@ -1,6 +1,6 @@
 /** Waits for permission instead of running into refusals: whoever upgrades may not have granted yet what is new. */
 import { type AccessReview, type ResourceAttributes, SELF_SUBJECT_ACCESS_REVIEWS } from '../api/index.ts';
-import type { KubernetesClient } from '../kubernetes/index.ts';
+import { isRetryable, type KubernetesClient } from '../kubernetes/index.ts';
 import { type Clock, errorFields, type Logger } from '../platform/index.ts';
 
 export interface PermissionDeps {
@@ -9,32 +9,34 @@ export interface PermissionDeps {
   readonly log: Logger;
 }
 
-/** How often it is asked again whether permission was granted, and how soon when the question failed. */
+/** How often it is asked again whether permission was granted, and how soon when the API server had trouble. */
 const RECHECK_MS = 60_000;
 const RETRY_MS = 5_000;
 
-/** Waits until the API server permits all of it; logs once what is missing. @throws the signal's reason */
+/** Waits until the API server permits all of it. What it waits for is logged once. @throws the signal's reason */
 export async function untilPermitted(
   { client, clock, log }: PermissionDeps,
   wanted: readonly ResourceAttributes[],
   { signal, purpose }: { readonly signal: AbortSignal; readonly purpose: string },
 ): Promise<void> {
-  for (let isTold = false; ; ) {
+  let told = '';
+  const tell = (text: string, fields: object): void => {
+    if (text !== told) log.warn({ purpose, ...fields }, 'Permission is missing, going on without');
+    told = text;
+  };
+  for (;;) {
     try {
       const missing = await findMissing(client, wanted, signal);
-      if (missing.length === 0) {
-        if (isTold) log.info({ purpose }, 'Permission was granted');
-        return;
-      }
-      if (!isTold) log.warn({ purpose, missing }, 'Permission is missing, going on without');
-      isTold = true;
+      if (missing.length === 0) break;
+      tell(missing.join(), { missing });
       await clock.sleep(RECHECK_MS, { signal });
     } catch (error) {
       signal.throwIfAborted();
-      log.warn({ purpose, ...errorFields(error) }, 'Cannot find out what is permitted, trying again');
-      await clock.sleep(RETRY_MS, { signal });
+      tell(String(error), errorFields(error));
+      await clock.sleep(isRetryable(error) ? RETRY_MS : RECHECK_MS, { signal });
     }
   }
+  if (told !== '') log.info({ purpose }, 'Permission was granted');
 }
 
 async function findMissing(

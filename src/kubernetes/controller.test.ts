@@ -55,6 +55,34 @@ describe('Controller', () => {
     assert.equal(await metric('controller_runtime_active_workers{controller="c"}'), 0);
   });
 
+  test('a reconcile that stalls has another worker take its place, and its own ends with it', async () => {
+    const gates = new Map<string, () => void>();
+    const done: string[] = [];
+    const reconcile: Reconcile = async (key) => {
+      if (key.startsWith('slow')) await new Promise<void>((resolve) => gates.set(key, resolve));
+      done.push(key);
+    };
+    const { clock, queue, stop, running, metric } = start(reconcile, { workers: 1, stallAfterMs: 200, maxStalled: 2 });
+    for (const key of ['slow1', 'quick1', 'slow2', 'slow3', 'quick2']) queue.add(key);
+    await clock.advance(199);
+    assert.deepEqual([done, queue.depth], [[], 4]);
+    await clock.advance(1);
+    assert.deepEqual([done, queue.depth], [['quick1'], 2]);
+    await clock.advance(200);
+    assert.deepEqual([done, queue.depth], [['quick1'], 1], 'slow3 runs; two are stalled, which is the limit');
+    await clock.advance(1000);
+    assert.equal(await metric('controller_runtime_active_workers{controller="c"}'), 3);
+    gates.get('slow1')?.();
+    gates.get('slow3')?.();
+    await clock.advance(0);
+    assert.deepEqual(done, ['quick1', 'slow1', 'slow3', 'quick2']);
+    gates.get('slow2')?.();
+    await clock.advance(0);
+    stop.abort();
+    await running;
+    assert.equal(clock.pendingTimers, 0);
+  });
+
   test('an error, thrown early or late, leads to another try after a growing pause', async () => {
     const times: number[] = [];
     const { clock, queue, stop, running, metric, log } = start(() => {

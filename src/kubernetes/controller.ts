@@ -23,13 +23,26 @@ export interface ControllerOptions {
   /** Label of the metrics, and in log lines. */
   readonly name: string;
   readonly queue: WorkQueue;
-  /** How many keys are reconciled at a time. */
+  /** How many keys are reconciled at a time, stalled ones not counted. */
   readonly workers: number;
+  /**
+   * A reconcile that lasts longer is stalled: it waits for somebody slow, and another worker takes its place, so that the
+   * slow never hold up the rest. Default: never.
+   */
+  readonly stallAfterMs?: number;
+  /** How many may be stalled at a time. Default: 256. */
+  readonly maxStalled?: number;
   readonly reconcile: Reconcile;
   /** Deadline of one reconcile, through its signal. */
   readonly timeoutMs: number;
   /** What to wait for before the first key is taken, usually the reflectors' `synced`. */
   readonly synced?: (signal: AbortSignal) => Promise<void>;
+}
+
+interface WorkerOptions {
+  readonly stop: AbortSignal;
+  readonly abort: AbortSignal | undefined;
+  readonly startWorker: () => void;
 }
 
 /** An error that trying again will not mend: the key is left alone until something changes. */
@@ -52,6 +65,8 @@ export class Controller {
   readonly #terminalErrors;
   readonly #seconds;
   readonly #active;
+  /** Reconciles whose worker's place was taken. */
+  #stalled = 0;
 
   constructor({ clock, log, registry }: ControllerDeps, options: ControllerOptions) {
     const { name, workers } = options;
@@ -100,20 +115,53 @@ export class Controller {
       return;
     }
     this.#log.info({ workers }, 'Starting workers');
-    await Promise.all(Array.from({ length: workers }, () => this.#work(stop, abort)));
+    const running = new Set<Promise<void>>();
+    const startWorker = (): void => {
+      const worker: Promise<void> = this.#work({ stop, abort, startWorker }).finally(() => running.delete(worker));
+      running.add(worker);
+    };
+    for (let started = 0; started < workers; started++) startWorker();
+    while (running.size > 0) await Promise.race(running);
     await queue.drain();
     this.#log.info({}, 'All workers have finished');
   }
 
-  async #work(stop: AbortSignal, abort: AbortSignal | undefined): Promise<void> {
+  async #work({ stop, abort, startWorker }: WorkerOptions): Promise<void> {
     const { queue } = this.#options;
     for (let key = await queue.next(stop); key !== undefined; key = await queue.next(stop)) {
+      const place = this.#watchForStall(startWorker);
       try {
         await this.#process(key, abort);
       } finally {
         queue.done(key);
+        place.leave();
       }
+      if (place.wasTaken) return;
     }
+  }
+
+  /** Has another worker take this one's place if it stalls; then this one ends with the key that it has. */
+  #watchForStall(startWorker: () => void): { readonly wasTaken: boolean; leave(): void } {
+    const { stallAfterMs, maxStalled = 256 } = this.#options;
+    let wasTaken = false;
+    const cancel =
+      stallAfterMs === undefined
+        ? undefined
+        : this.#clock.schedule(stallAfterMs, () => {
+            if (this.#stalled >= maxStalled) return;
+            wasTaken = true;
+            this.#stalled++;
+            startWorker();
+          });
+    return {
+      get wasTaken() {
+        return wasTaken;
+      },
+      leave: () => {
+        cancel?.();
+        if (wasTaken) this.#stalled--;
+      },
+    };
   }
 
   async #process(key: string, abort: AbortSignal | undefined): Promise<void> {

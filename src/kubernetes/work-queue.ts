@@ -211,7 +211,7 @@ export class WorkQueue {
     const dueMs = this.#delayed.nextDueMs;
     if (dueMs === undefined || (this.#timer !== undefined && this.#timer.dueMs <= dueMs)) return;
     this.#timer?.cancel();
-    const cancel = this.#clock.schedule(dueMs - this.#clock.monotonicMs(), () => {
+    const cancel = this.#clock.schedule(Math.max(0, dueMs - this.#clock.monotonicMs()), () => {
       this.#timer = undefined;
       const nowMs = this.#clock.monotonicMs();
       for (let key = this.#delayed.take(nowMs); key !== undefined; key = this.#delayed.take(nowMs)) this.add(key);

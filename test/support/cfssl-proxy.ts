@@ -31,7 +31,7 @@ export interface ProxiedCall {
   readonly forward: () => Promise<RawAnswer>;
 }
 
-export interface CfsslProxy {
+export interface CfsslProxy extends AsyncDisposable {
   readonly url: string;
   /** Signings that were forwarded, so that the server behind has issued a certificate for each that it did not refuse. */
   readonly forwarded: number;
@@ -68,6 +68,11 @@ export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
   });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
+  const close = async (): Promise<void> => {
+    listener.closeAllConnections();
+    listener.close();
+    await once(listener, 'close');
+  };
   return {
     url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
     get forwarded() {
@@ -82,11 +87,8 @@ export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
     set fault(next) {
       fault = next;
     },
-    close: async () => {
-      listener.closeAllConnections();
-      listener.close();
-      await once(listener, 'close');
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 
