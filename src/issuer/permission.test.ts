@@ -52,7 +52,7 @@ describe('untilPermitted()', () => {
     isGranted = true;
     await clock.advance(60_000);
     await done;
-    assert.deepEqual(lines(), [told, { level: 'info', message: 'Permission was granted', missing: undefined }]);
+    assert.deepEqual(lines(), [told, { level: 'info', message: 'Permission is there', missing: undefined }]);
   });
 
   test('asks again soon when the API server has trouble, and says so once', async () => {
@@ -64,7 +64,7 @@ describe('untilPermitted()', () => {
     assert.equal(api.reviews.length, 4);
     assert.deepEqual(
       lines().map(({ message }) => message),
-      ['Permission is missing, going on without', 'Permission was granted'],
+      ['Cannot find out what is permitted, trying again', 'Permission is there'],
     );
   });
 
@@ -86,7 +86,7 @@ describe('untilPermitted()', () => {
     ['waiting after a failure', [unavailable()]],
   ] as const) {
     test(`ends with the signal, while ${name}`, async () => {
-      const { clock, api, abort, run } = start(() => false);
+      const { clock, api, abort, run, lines } = start(() => false);
       api.errors.push(...failures);
       const done = run();
       done.catch(() => {});
@@ -94,6 +94,7 @@ describe('untilPermitted()', () => {
       const reason = new Error('Stopped');
       abort.abort(reason);
       await assert.rejects(done, reason);
+      assert.equal(lines().length, 1);
     });
   }
 });

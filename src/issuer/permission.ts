@@ -20,23 +20,23 @@ export async function untilPermitted(
   { signal, purpose }: { readonly signal: AbortSignal; readonly purpose: string },
 ): Promise<void> {
   let told = '';
-  const tell = (text: string, fields: object): void => {
-    if (text !== told) log.warn({ purpose, ...fields }, 'Permission is missing, going on without');
-    told = text;
+  const warnOnce = (fields: object, message: string, what: string): void => {
+    if (what !== told) log.warn({ purpose, ...fields }, message);
+    told = what;
   };
   for (;;) {
     try {
       const missing = await findMissing(client, wanted, signal);
       if (missing.length === 0) break;
-      tell(missing.join(), { missing });
+      warnOnce({ missing }, 'Permission is missing, going on without', missing.join());
       await clock.sleep(RECHECK_MS, { signal });
     } catch (error) {
       signal.throwIfAborted();
-      tell(String(error), errorFields(error));
+      warnOnce(errorFields(error), 'Cannot find out what is permitted, trying again', String(error));
       await clock.sleep(isRetryable(error) ? RETRY_MS : RECHECK_MS, { signal });
     }
   }
-  if (told !== '') log.info({ purpose }, 'Permission was granted');
+  if (told !== '') log.info({ purpose }, 'Permission is there');
 }
 
 async function findMissing(

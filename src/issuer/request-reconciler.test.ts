@@ -378,6 +378,25 @@ describe('RequestReconciler', () => {
       assert.equal(log.fieldsOf('Cannot write status, trying again').length, 1);
     });
 
+    test('nothing more is signed while 16 final statuses cannot be written', async () => {
+      const { reconciler, requests, cfssl, api, clock, abort } = start({ request: null });
+      api.applyErrors.push(...Array.from({ length: 32 }, unavailable));
+      const keys = Array.from({ length: 17 }, (_, at) => `request-${at}`);
+      for (const name of keys) {
+        requests.put(approvedRequest({ metadata: { name, uid: name } }));
+        cfssl.willAnswer(signAnswer(certificatePem));
+      }
+      const [last = '', ...others] = keys.map((name) => `team/${name}`).reverse();
+      const waiting = others.map((key) => reconciler.reconcile(key, abort.signal));
+      await clock.advance(0);
+      assert.deepEqual(await reconciler.reconcile(last, abort.signal), { requeueAfterMs: 500 });
+      assert.equal(cfssl.posts.length, 16);
+      await clock.advance(1_000);
+      await Promise.all(waiting);
+      await reconciler.reconcile(last, abort.signal);
+      assert.equal(cfssl.posts.length, 17);
+    });
+
     test('a write that the API server refuses is left to the queue, with the same certificate', async () => {
       const { reconcile, cfssl, api, statuses } = start();
       cfssl.willAnswer(signAnswer(certificatePem));

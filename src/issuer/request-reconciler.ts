@@ -47,6 +47,8 @@ export interface RequestReconcilerDeps<R extends AnyRequest> {
 const UNCLEAR_ATTEMPTS = 2;
 /** Pauses between the tries to write a final status. */
 const WRITE_BACKOFF = { baseMs: 100, maxMs: 500, jitter: 0.2 };
+/** Above so many final statuses that cannot be written, nothing more is signed. */
+const MAX_TROUBLED_WRITES = 16;
 /** Type and reason of the event about a request that ended without a certificate. */
 const PERMANENT_ERROR = ['Warning', 'PermanentError'] as const;
 
@@ -56,6 +58,8 @@ export class RequestReconciler<R extends AnyRequest> {
   readonly #policy: DecisionPolicy;
   readonly #attempts = new AttemptLog();
   readonly #finalOutcomes = new FinalOutcomes();
+  /** Final statuses that the API server did not take so far. */
+  #troubledWrites = 0;
   /** By UID, what was last told about a request without a status to show for it. */
   readonly #told = new Map<string, string>();
 
@@ -105,7 +109,10 @@ export class RequestReconciler<R extends AnyRequest> {
       case 'sign': {
         // Not checked by this process yet, or no more: the end of the check wakes us.
         const ready = issuer === undefined ? undefined : this.#deps.issuers.readyFor(target.id, issuer);
-        return ready === undefined ? undefined : await this.#sign(request, target, ready, signal);
+        if (ready === undefined) return;
+        // What is signed now could not be handed out, and would be lost with the process.
+        if (this.#troubledWrites >= MAX_TROUBLED_WRITES) return { requeueAfterMs: WRITE_BACKOFF.maxMs };
+        return await this.#sign(request, target, ready, signal);
       }
     }
   }
@@ -211,19 +218,32 @@ export class RequestReconciler<R extends AnyRequest> {
   }
 
   /**
-   * Applies a final status, again and again while the API server has trouble. The worker stays with it: so a stop has
-   * what was signed written before the process ends, and nothing more is signed than can be written.
+   * Applies a final status, again and again while the API server has trouble, so that a stop has what was signed written
+   * before the process ends.
    */
   async #applyPatiently(request: R, outcome: FinalOutcome, signal: AbortSignal): Promise<boolean> {
-    const { clock, log, random } = this.#deps;
+    try {
+      return await this.#apply(request, outcome, signal);
+    } catch (error) {
+      if (!isRetryable(error)) throw error; // requeue with back-off
+      this.#deps.log.warn({ ...objectFields(request), ...errorFields(error) }, 'Cannot write status, trying again');
+    }
+    this.#troubledWrites += 1;
+    try {
+      return await this.#applyAgain(request, outcome, signal);
+    } finally {
+      this.#troubledWrites -= 1;
+    }
+  }
+
+  async #applyAgain(request: R, outcome: FinalOutcome, signal: AbortSignal): Promise<boolean> {
+    const { clock, random } = this.#deps;
     for (let failures = 1; ; failures += 1) {
+      await clock.sleep(backoffMs(failures, WRITE_BACKOFF, random), { signal });
       try {
         return await this.#apply(request, outcome, signal);
       } catch (error) {
         if (!isRetryable(error)) throw error; // requeue with back-off
-        if (failures === 1)
-          log.warn({ ...objectFields(request), ...errorFields(error) }, 'Cannot write status, trying again');
-        await clock.sleep(backoffMs(failures, WRITE_BACKOFF, random), { signal });
       }
     }
   }
