@@ -234,7 +234,7 @@ async function measureResync(contender: Contender): Promise<void> {
   await new Promise(() => {});
 }
 
-const contender = who === 'client-node' ? await createTheirs() : await createOurs(who === 'ours');
+const contender = who === 'client-node' ? await createTheirs() : await createOurs(who === 'ours' && what !== 'resync');
 if (what === 'list') await measureList(contender);
 else if (what === 'patch') await measurePatch(contender);
 else if (what === 'watch') await measureWatch(contender);

@@ -54,7 +54,6 @@ async function setUp(servers: Promise<Servers>, prefix: string) {
     cluster,
     cfssl,
     namespace,
-    nameOf: (name: string): string => at(name).name,
     approve: (name: string) => judge('approve', name),
     deny: (name: string) => judge('deny', name),
     /** Creates an issuer, without a namespace a ClusterIssuer, and waits until it is ready. */
@@ -75,6 +74,7 @@ async function setUp(servers: Promise<Servers>, prefix: string) {
         spec: { request, signerName, usages, ...(expirationSeconds === undefined ? {} : { expirationSeconds }) },
       });
     },
+    remove: (name: string) => cluster.client.delete(CERTIFICATE_SIGNING_REQUESTS, at(name)),
     read: (name: string) => cluster.client.get<CertificateSigningRequest>(CERTIFICATE_SIGNING_REQUESTS, at(name)),
     waitForCertificate: (name: string) =>
       cluster.waitFor<CertificateSigningRequest>(at(name), ({ status }) => status?.certificate !== undefined),
@@ -88,6 +88,8 @@ async function setUp(servers: Promise<Servers>, prefix: string) {
       );
       assert.equal(failure(request)?.status, 'True');
       assert.equal(failure(request)?.reason, 'Failed');
+      // Kubernetes deletes old requests by that time, which the API server has added.
+      assert.ok('lastUpdateTime' in (failure(request) ?? {}));
       assert.deepEqual(typesOf(request), ['Approved', 'Failed']);
       assert.equal(request.status?.certificate, undefined);
       return failure(request)?.message;
@@ -341,10 +343,11 @@ describe('the permission to sign CertificateSigningRequests', () => {
 
   test('is not used where the flag says so', async () => {
     const environment = await setUp(getServers(), 'csr-off');
-    const { controlPlane, cluster, namespace, request, approve, read } = environment;
+    const { controlPlane, cluster, namespace, request, approve, read, remove } = environment;
     await request('web', { signerName: `issuers.cfssl-issuer.wikimedia.org/${namespace}.ca` });
     await approve('web');
     await using stack = new AsyncDisposableStack();
+    stack.defer(() => remove('web')); // or the next issuer in this cluster would sign it
     const flags = ['--disable-kubernetes-csr-controller'];
     const issuer = stack.use(await startIssuer({ access: controlPlane, flags }));
     await environment.createIssuer({ name: 'ca', namespace });

@@ -59,11 +59,11 @@ describe('loadDefaultTrust()', () => {
     await loadDefaultTrust({ SSL_CERT_FILE: join(directory, 'empty.pem') }, log, nowhere);
     await loadDefaultTrust({ SSL_CERT_DIR: join(directory, 'missing') }, log, nowhere);
     assert.deepEqual(
-      log.lines.map(({ level, message }) => `${level} ${message}`),
+      log.lines.map(({ level, message }) => [level, message]),
       [
-        'warn Cannot read SSL_CERT_FILE',
-        'warn SSL_CERT_FILE holds no certificate',
-        'warn Cannot read a directory of SSL_CERT_DIR',
+        ['warn', 'Cannot read SSL_CERT_FILE'],
+        ['warn', 'SSL_CERT_FILE holds no certificate'],
+        ['warn', 'Cannot read a directory of SSL_CERT_DIR'],
       ],
     );
   });

@@ -69,7 +69,7 @@ describe('Reflector', () => {
     await end();
   });
 
-  test('a watch that breaks is resumed, without a list, after a pause', async () => {
+  test('a watch that breaks at once is resumed, without a list, after a pause', async () => {
     const { clock, reflector, server, end } = start({}, serverWith('a'));
     await reflector.synced();
     server.put('b');
@@ -81,6 +81,18 @@ describe('Reflector', () => {
     await clock.advance(100);
     assert.deepEqual(namesIn(reflector), ['a', 'b', 'c']);
     assert.deepEqual(asked(server), ['list 0', 'watch 1', 'watch 2']);
+    await end();
+  });
+
+  test('a watch that breaks after it has served for a while is resumed at once, and that is no failure', async () => {
+    const { clock, log, reflector, server, end } = start({}, serverWith('a'));
+    await reflector.synced();
+    await clock.advance(1000);
+    server.put('b');
+    server.failWatch('resets');
+    await clock.advance(0);
+    assert.deepEqual(asked(server), ['list 0', 'watch 1', 'watch 2']);
+    assert.ok(!log.lines.some((line) => line.startsWith('warn')));
     await end();
   });
 
@@ -250,7 +262,7 @@ describe('Reflector', () => {
     server.bookmark();
     await clock.advance(2 * MINUTE_MS);
     server.bookmark();
-    server.failWatch('resets');
+    server.failWatch('error');
     await clock.advance(0);
     const before = server.calls.length;
     await clock.advance(1300);

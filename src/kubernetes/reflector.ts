@@ -5,12 +5,12 @@
  *   "410 Expired" do we ask for the newest state. Deletions that happened in between are computed;
  * - a watch that ends or breaks is resumed where it was, without a list; bookmarks keep that place recent;
  * - a watch on which nothing arrives, or which outlives the time we asked for, is given up and resumed;
- * - failures, and watches that end at once, are followed by a growing, jittered pause.
+ * - failures, and watches that end or break at once, are followed by a growing, jittered pause.
  * Nothing that a handler, `accept`, `prune` or an index does can stop it.
  */
 import { backoffMs, type Clock, errorFields, type Logger } from '../platform/index.ts';
 import type { KubernetesClient, WatchEvent } from './client.ts';
-import { isBadRequest, isExpired, isResourceVersionTooLarge, KubernetesError } from './errors.ts';
+import { isBadRequest, isExpired, isKubernetesError, isResourceVersionTooLarge, KubernetesError } from './errors.ts';
 import { type KubernetesObject, keyOf, type Resource } from './resource.ts';
 import { type Change, type IndexFunction, Store, type StoreReader } from './store.ts';
 import { abortable } from './wait.ts';
@@ -223,6 +223,8 @@ export class Reflector<T extends KubernetesObject> {
     const timeoutSeconds = Math.floor(MIN_WATCH_SECONDS * (1 + random()));
     const startMs = clock.monotonicMs();
     const deadline = new WatchDeadline(clock, signal, timeoutSeconds * 1000 + WATCH_GRACE_MS);
+    const isShort = (): boolean => clock.monotonicMs() - startMs < SHORT_WATCH_MS;
+    let isOpen = false;
     let events = 0;
     try {
       const watch = client.watch<T>(resource, {
@@ -231,7 +233,10 @@ export class Reflector<T extends KubernetesObject> {
         resourceVersion: this.#watchFrom ?? '',
         timeoutSeconds,
         signal: deadline.signal,
-        onOpen: () => this.#onContact(),
+        onOpen: () => {
+          isOpen = true;
+          this.#onContact();
+        },
       });
       for await (const event of watch) {
         events++;
@@ -240,14 +245,17 @@ export class Reflector<T extends KubernetesObject> {
         this.#onEvent(event);
       }
     } catch (error) {
-      if (!deadline.hasPassed) throw error;
-      this.#log.debug({}, 'Watch is silent or late, resuming it');
+      // A connection that broke after it had served for a while is as good as ended.
+      const isBroken = isOpen && !isShort() && isKubernetesError(error) && error.code === 'KUBERNETES_CONNECTION';
+      if (!deadline.hasPassed && !isBroken) throw error;
+      this.#log.debug(errorFields(error), 'Watch is silent, late or broken, resuming it');
+      this.#shortWatches = 0;
       return;
     } finally {
       deadline.end();
     }
     this.#onContact();
-    this.#shortWatches = clock.monotonicMs() - startMs < SHORT_WATCH_MS ? this.#shortWatches + 1 : 0;
+    this.#shortWatches = isShort() ? this.#shortWatches + 1 : 0;
     // With an event it may be a coincidence, but not twice: a server that ends every watch must not be asked in a loop.
     if (this.#shortWatches > (events === 0 ? 0 : 1)) {
       throw new KubernetesError('KUBERNETES_MALFORMED', `Cannot watch ${resource.plural}: the watch ended at once`);
