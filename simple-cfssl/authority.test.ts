@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { createAuthority, describeAlgorithm } from './authority.ts';
-import { createConfiguration } from './test-support.ts';
+import { createConfiguration } from './testing/test-support.ts';
 
 const configuration = await createConfiguration();
 const certificatePem = configuration.labels.get('intermediate1')?.authority.certificate.pem ?? '';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { parseCertificates } from '../src/x509/index.ts';
 import { answerAuthsign, decideAuthsign } from './authsign.ts';
 import { Metrics } from './metrics.ts';
-import { authenticate, createConfiguration, createCsr, NOW_MS, PREVIOUS_KEY } from './test-support.ts';
+import { authenticate, createConfiguration, createCsr, NOW_MS, PREVIOUS_KEY } from './testing/test-support.ts';
 
 const csr = await createCsr({ names: [{ type: 'dns', value: 'a.example' }] });
 const configuration = await createConfiguration({

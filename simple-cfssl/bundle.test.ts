@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { buildBundle } from './bundle.ts';
 import { issueCertificate } from './issue.ts';
 import { SIGN_REQUEST } from './requests.ts';
-import { createConfiguration, createCsr, NOW_MS } from './test-support.ts';
+import { createConfiguration, createCsr, NOW_MS } from './testing/test-support.ts';
 
 const configuration = await createConfiguration({ bundle: true });
 const label = configuration.labels.get('intermediate1');

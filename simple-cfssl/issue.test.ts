@@ -4,7 +4,7 @@ import { type Certificate, parseCertificates } from '../src/x509/index.ts';
 import { formatTime } from './go/time.ts';
 import { issueCertificate } from './issue.ts';
 import { SIGN_REQUEST, type SignRequest } from './requests.ts';
-import { createConfiguration, createCsr, NOW_MS } from './test-support.ts';
+import { createConfiguration, createCsr, NOW_MS } from './testing/test-support.ts';
 import { BasicConstraintsExtension, Extension, X509Certificate } from './x509-library.ts';
 
 const configuration = await createConfiguration({

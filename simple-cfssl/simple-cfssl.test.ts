@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type SimpleCfssl, startSimpleCfssl } from './simple-cfssl.ts';
-import { authenticate, createCsr, NOW_MS } from './test-support.ts';
+import { authenticate, createCsr, NOW_MS } from './testing/test-support.ts';
 
 const now = () => NOW_MS;
 

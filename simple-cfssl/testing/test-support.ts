@@ -1,13 +1,13 @@
 /** For the tests of this room: configurations in memory, CSRs and signed requests. */
 import { createHmac, webcrypto } from 'node:crypto';
-import { type Configuration, loadConfiguration } from './configuration.ts';
-import { generateFiles } from './generated.ts';
+import { type Configuration, loadConfiguration } from '../configuration.ts';
+import { generateFiles } from '../generated.ts';
 import {
   type Extension,
   type JsonGeneralName,
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
-} from './x509-library.ts';
+} from '../x509-library.ts';
 
 /** 2026-11-24T12:00:20Z. */
 export const NOW_MS = 1_795_521_620_000;
