@@ -53,7 +53,7 @@ const numbered = (count: number): string[] => Array.from({ length: count }, (_, 
 
 describe('isolation', () => {
   test(`${HANGING_ISSUERS} issuers that hang, with ${WAITING_EACH} requests each, delay nobody else`, async () => {
-    const { cluster, controlPlane, cfssl } = await getServers();
+    const { cluster, controlPlane, cfssl } = await getServers('isolation');
     await using proxy = await startCfsslProxy(cfssl);
     const namespace = await createNamespace(cluster, 'isolated');
     const good = issuerManifests(cfssl, { name: 'ca', namespace });
@@ -87,7 +87,7 @@ describe('isolation', () => {
   });
 
   test(`a burst of ${BURST} requests of one namespace does not keep a request of another waiting`, async () => {
-    const { cluster, controlPlane, cfssl } = await getServers();
+    const { cluster, controlPlane, cfssl } = await getServers('isolation');
     const [busy, quiet] = [await createNamespace(cluster, 'busy'), await createNamespace(cluster, 'quiet')];
     for (const namespace of [busy, quiet]) {
       const { secret, issuer } = issuerManifests(cfssl, { name: 'ca', namespace });

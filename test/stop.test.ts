@@ -46,7 +46,9 @@ describe('SIGTERM', () => {
 
     await using second = await startIssuer({ access: controlPlane, flags: ['--enable-leader-election'] });
     await Promise.all(names.map((name) => waitForReason(cluster, { namespace, name }, 'Issued')));
-    const issued = [...log, ...second.readLog()].filter((record) => record['msg'] === 'Certificate issued');
+    const issued = [...log, ...second.readLog()].filter(
+      (record) => record['msg'] === 'Certificate issued' && record['namespace'] === namespace,
+    );
     assert.deepEqual(issued.map((record) => String(record['name'])).sort(), [...names].sort());
   });
 });

@@ -49,12 +49,16 @@ export function getEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environme
   return environment;
 }
 
-let withoutIssuer: Promise<Servers> | undefined;
+const serversByName = new Map<string, Promise<Servers>>();
 
-/** A cluster of its own for tests that start and stop issuers themselves. */
-export function getServers(): Promise<Servers> {
-  withoutIssuer ??= startServers('bare');
-  return withoutIssuer;
+/** A cluster for tests that start and stop issuers themselves; tests that leave much behind have one of their own. */
+export function getServers(name = 'shared'): Promise<Servers> {
+  let servers = serversByName.get(name);
+  if (servers === undefined) {
+    servers = startServers('bare');
+    serversByName.set(name, servers);
+  }
+  return servers;
 }
 
 async function startEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environment> {
