@@ -145,9 +145,32 @@ export function isIssuedBy(
   if (!equalBytes(certificate.issuerDer, issuer.subjectDer)) return false;
   const isCa = issuer.hasBasicConstraints ? issuer.isCa : issuer.version < 3;
   const maySign = issuer.keyUsages.length === 0 || issuer.keyUsages.includes('cert sign');
-  if (!isCa || !maySign) return false;
+  return isCa && maySign && isSignedBy(certificate.x509, issuer.x509);
+}
+
+/**
+ * Certificates never change, so a signature is verified once however often it is asked about: chains are built and
+ * checked from the same few CA certificates for every request.
+ */
+const signatures = new WeakMap<X509Certificate, WeakMap<X509Certificate, boolean>>();
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  let verdicts = signatures.get(certificate);
+  if (verdicts === undefined) {
+    verdicts = new WeakMap();
+    signatures.set(certificate, verdicts);
+  }
+  let verdict = verdicts.get(issuer);
+  if (verdict === undefined) {
+    verdict = verifySignature(certificate, issuer);
+    verdicts.set(issuer, verdict);
+  }
+  return verdict;
+}
+
+function verifySignature(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
-    return certificate.x509.verify(issuer.x509.publicKey);
+    return certificate.verify(issuer.publicKey);
   } catch {
     // OpenSSL knows no such key or algorithm, so nobody can tell that it signed
     return false;
