@@ -28,6 +28,10 @@ test: check dist/main.mjs ## Test everything, on the real servers
 	@node tools/servers/build.ts
 	@node --test --test-isolation=none --test-timeout=600000 $(ARGS) 'test/**/*.test.ts'
 
+.PHONY: soak
+soak: $(INSTALLED) ## Faults at random between the runtime and a real API server (MINUTES=10)
+	@node test/soak.ts $(or $(MINUTES),10)
+
 .PHONY: check
 check: format-check lint types generated unit ## Format, lint, types, imports, generated files, unit tests: before every push
 

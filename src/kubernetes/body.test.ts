@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { readBody, readLines } from './body.ts';
+import { systemClock } from '../platform/index.ts';
+import { inTurns, readBody, readLines } from './body.ts';
 
 const code = (expected: string) => (error: unknown) => (error as { code: string }).code === expected;
 
@@ -44,5 +45,22 @@ describe('readBody', () => {
     await assert.rejects(readBody(body, { doing: 'get', maxBytes: 4 }), code('KUBERNETES_TOO_LARGE'));
     assert.equal(body.destroyed, true);
     assert.equal(await readBody(Readable.from([Buffer.from('1234')]), { doing: 'get', maxBytes: 4 }), '1234');
+  });
+});
+
+describe('inTurns()', () => {
+  test('lets the event loop come round after 8 ms of work, and not before', async () => {
+    let nowMs = 0;
+    let turns = 0;
+    const clock = { ...systemClock, monotonicMs: () => nowMs };
+    const pieces = Readable.from(Array.from({ length: 5 }, () => Buffer.from('x')));
+    const seen: number[] = [];
+    for await (const _ of inTurns(pieces, clock)) {
+      if (seen.length === 0) setImmediate(() => turns++);
+      if (seen.length === 2) setImmediate(() => turns++);
+      seen.push(turns);
+      nowMs += 4;
+    }
+    assert.deepEqual(seen, [0, 0, 1, 1, 2]);
   });
 });

@@ -7,6 +7,7 @@ import {
   isExpired,
   isForbidden,
   isNotFound,
+  isResourceVersionTooLarge,
   isRetryable,
   isTimeout,
   isTooManyRequests,
@@ -179,6 +180,15 @@ describe('KubernetesClient', () => {
     const error = await outcome;
     assert.ok(isTooManyRequests(error));
     assert.equal(error.retryAfterMs, 60_000);
+  });
+
+  test('a version that the server has not seen is not waited for, whatever Retry-After says', async (t) => {
+    const details = { retryAfterSeconds: 1, causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large' }] };
+    const { client, requests } = await start(t, (_, response) =>
+      answer(response, 504, failure(504, 'Timeout', { details }), { 'retry-after': '1' }),
+    );
+    assert.ok(isResourceVersionTooLarge(await errorOf(client.list(WIDGETS, { resourceVersion: '9' }))));
+    assert.equal(requests.length, 1);
   });
 
   test('an error without Retry-After is the caller’s at once', async (t) => {

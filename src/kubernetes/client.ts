@@ -4,7 +4,7 @@
  * is the signal's reason.
  */
 import { type Clock, type Logger, type Registry, TimeoutError, withTimeout } from '../platform/index.ts';
-import { readBody, readLines } from './body.ts';
+import { inTurns, readBody, readLines } from './body.ts';
 import type { ClusterConfig } from './cluster-config.ts';
 import { errorFromStatus, KubernetesError, quote, type Status } from './errors.ts';
 import { ListDecoder } from './list-decoder.ts';
@@ -164,7 +164,7 @@ class HttpKubernetesClient implements KubernetesClient {
     const { metadata } = await this.#withAnswer(call, deadline, async (body) => {
       const bounds = { doing, maxBytes: this.#maxBytes };
       const decoder = new ListDecoder(bounds, (json) => onObject(parse(doing, json) as T));
-      for await (const chunk of body as AsyncIterable<Buffer>) decoder.push(chunk);
+      for await (const chunk of inTurns(body, this.#clock)) decoder.push(chunk);
       return decoder.end();
     });
     if (!metadata?.resourceVersion) {
@@ -188,7 +188,7 @@ class HttpKubernetesClient implements KubernetesClient {
       const { body } = await this.#transport.send({ method: 'GET', path, doing }, ended.signal);
       cancelDeadline(); // The deadline was for the headers; from here on the reader decides how long silence may last.
       options.onOpen?.();
-      for await (const line of readLines(body, { doing, maxBytes: this.#maxBytes })) {
+      for await (const line of readLines(inTurns(body, this.#clock), { doing, maxBytes: this.#maxBytes })) {
         const event = parse(doing, line) as { type: string; object: T };
         if (event.type === 'ERROR') throw errorFromStatus(doing, event.object as Status);
         yield event as WatchEvent<T>;
