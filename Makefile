@@ -10,7 +10,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 $(INSTALLED): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (https://nodejs.org)" >&2; exit 1; }
@@ -30,7 +30,7 @@ test: check dist/main.mjs ## Test everything, on the real servers
 
 .PHONY: soak
 soak: $(INSTALLED) ## Faults at random between the runtime and a real API server (MINUTES=10)
-	@node test/soak.ts $(or $(MINUTES),10)
+	@node --expose-gc test/soak.ts $(or $(MINUTES),10)
 
 .PHONY: check
 check: format-check lint types generated unit ## Format, lint, types, imports, generated files, unit tests: before every push
@@ -57,7 +57,7 @@ generated: $(INSTALLED)
 	@node tools/generate.ts --check
 
 .PHONY: generate
-generate: $(INSTALLED) ## Write the generated files (CRDs)
+generate: $(INSTALLED) ## Write the generated files: CRDs, docs/reference
 	@node tools/generate.ts
 
 .PHONY: unit
@@ -73,6 +73,10 @@ dist/main.mjs: $(INSTALLED) $(SOURCES)
 .PHONY: run
 run: $(INSTALLED) ## Run the issuer from the checkout against the current kubeconfig (ARGS="--flag ...")
 	@node src/main.ts $(ARGS)
+
+.PHONY: simple-cfssl
+simple-cfssl: $(INSTALLED) ## Run a throw-away CFSSL and print what an Issuer needs (ARGS="-a 127.0.0.1:8888")
+	@node simple-cfssl/main.ts $(ARGS)
 
 .PHONY: servers
 servers: $(INSTALLED) ## Build the real servers for demo and tests into the cache
