@@ -49,6 +49,7 @@ export async function runController(words: readonly string[]): Promise<number> {
     encoding: toLogEncoding(flags['zap-encoder']),
     write: (line) => process.stdout.write(line),
   });
+  warnOfProxies(log);
   const config = await loadConfig(flags);
   const namespace = flags['cluster-resource-namespace'] || config.namespace;
   if (namespace === undefined) {
@@ -62,6 +63,14 @@ export async function runController(words: readonly string[]): Promise<number> {
 
 export function controllerHelp(): string {
   return formatFlags(CONTROLLER_FLAGS);
+}
+
+/** What Go's clients heed and ours do not must not be ignored in silence. */
+function warnOfProxies(log: Logger): void {
+  const variables = ['HTTPS_PROXY', 'HTTP_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
+  const set = variables.filter((name) => (process.env[name] ?? '') !== '');
+  if (set.length > 0)
+    log.warn({ variables: set }, 'Proxies are not used: the API server and CFSSL are reached directly');
 }
 
 async function loadConfig(flags: Flags): Promise<ClusterConfig> {
