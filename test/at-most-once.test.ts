@@ -41,18 +41,25 @@ before(async () => {
 });
 after(() => cfssl.close());
 
-/** A fault that holds each signing until it is released, then lets the server sign. */
-function holding(): { readonly fault: Fault; readonly held: () => number; readonly release: () => void } {
+/**
+ * Has a request made and its signing held on the way to CFSSL; `release` lets CFSSL sign, and all that comes after it.
+ */
+async function holdSigning(cluster: Cluster, namespace: string): Promise<{ readonly release: () => void }> {
   const gate = Promise.withResolvers<void>();
   let held = 0;
+  const make: Fault = async ({ response, forward }) => {
+    held += 1;
+    await gate.promise;
+    const { status, contentType, body } = await forward();
+    response.writeHead(status, { 'content-type': contentType }).end(body);
+  };
+  cfssl.fault = { of: 'signings', make };
+  await createApproved(cluster, namespace, ['request']);
+  await until(() => held === 1);
   return {
-    held: () => held,
-    release: gate.resolve,
-    fault: async ({ response, forward }) => {
-      held += 1;
-      await gate.promise;
-      const { status, contentType, body } = await forward();
-      response.writeHead(status, { 'content-type': contentType }).end(body);
+    release: () => {
+      gate.resolve();
+      cfssl.fault = undefined;
     },
   };
 }
@@ -149,13 +156,9 @@ describe('one certificate per request', () => {
     await using _ = await startIssuer({ access: { kubeconfig } });
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
-    const { fault, held, release } = holding();
-    cfssl.fault = { of: 'signings', make: fault };
-    await createApproved(cluster, namespace, ['request']);
-    await until(() => held() === 1);
+    const { release } = await holdSigning(cluster, namespace);
     await api.refuse();
     release();
-    cfssl.fault = undefined;
     await until(() => cfssl.forwarded === before + 1);
     await sleep(2_000);
     await api.accept();
@@ -169,10 +172,7 @@ describe('one certificate per request', () => {
     await using _ = await startIssuer({ access: { kubeconfig } });
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
-    const { fault, held, release } = holding();
-    cfssl.fault = { of: 'signings', make: fault };
-    await createApproved(cluster, namespace, ['request']);
-    await until(() => held() === 1);
+    const { release } = await holdSigning(cluster, namespace);
     // From here on the issuer does not see what becomes of the request.
     const injection = api.inject({
       when: (request) => isWatch(request) && request.url.includes('/certificaterequests?'),
@@ -181,7 +181,6 @@ describe('one certificate per request', () => {
     api.resetConnections();
     await injection.hit(1);
     release();
-    cfssl.fault = undefined;
     await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
     const issuers = resourceOf({ apiVersion: 'cfssl-issuer.wikimedia.org/v1alpha1', kind: 'Issuer' });
     await cluster.client.mergePatch(issuers, { namespace, name: 'ca' }, { spec: { profile: 'server-short' } });
@@ -197,14 +196,10 @@ describe('one certificate per request', () => {
     await using _ = await startIssuer({ access: controlPlane });
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
-    const { fault, held, release } = holding();
-    cfssl.fault = { of: 'signings', make: fault };
-    await createApproved(cluster, namespace, ['request']);
-    await until(() => held() === 1);
+    const { release } = await holdSigning(cluster, namespace);
     await cluster.client.delete(CERTIFICATE_REQUESTS, { namespace, name: 'request' });
     await createApproved(cluster, namespace, ['request']);
     release();
-    cfssl.fault = undefined;
     const request = await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
     const csr = parseCsr(Buffer.from(request.spec.request, 'base64').toString('utf8'));
     const certificate = new X509Certificate(Buffer.from(request.status?.certificate ?? '', 'base64'));
@@ -253,14 +248,10 @@ describe('a stop while CFSSL holds an answer back', () => {
     await using issuer = await startIssuer({ access: controlPlane });
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
-    const { fault, held, release } = holding();
-    cfssl.fault = { of: 'signings', make: fault };
-    await createApproved(cluster, namespace, ['request']);
-    await until(() => held() === 1);
+    const { release } = await holdSigning(cluster, namespace);
     process.kill(issuer.pid, 'SIGTERM');
     await until(() => issuer.readLog().some(({ msg }) => String(msg).startsWith('Stopping')));
     release();
-    cfssl.fault = undefined;
     assert.equal(await issuer.ended, 'exit code 0');
     await waitForAll(cluster, namespace, 1);
     assert.equal(cfssl.forwarded - before, 1);

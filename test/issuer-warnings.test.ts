@@ -1,7 +1,6 @@
 /** What keeps no issuer from signing and is told once all the same, on servers that cannot do what they are asked for. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { KubernetesObject } from '../src/kubernetes/index.ts';
 import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { startCfsslServe } from '../tools/servers/index.ts';
 import { verifyRequest } from '../tools/verify.ts';
@@ -14,23 +13,12 @@ import {
   judgeRequest,
   waitForReason,
 } from './support/environment.ts';
+import { waitForEvent } from './support/events.ts';
 
-const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
-
-interface Event extends KubernetesObject {
-  readonly reason: string;
-  readonly series?: { readonly count: number };
-  readonly regarding: { readonly kind: string; readonly name: string };
-}
-
-/** Waits for an event about the Issuer and gives how often it was told. */
-async function waitForIssuerEvent({ cluster }: Environment, namespace: string, reason: string): Promise<number> {
-  for (;;) {
-    const { items } = await cluster.client.list<Event>(EVENTS, { namespace });
-    const told = items.filter((event) => event.regarding.kind === 'Issuer' && event.reason === reason);
-    if (told.length > 0) return told.reduce((sum, event) => sum + (event.series?.count ?? 1), 0);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** Waits for an event about the Issuer `ca` and gives how often it was told. */
+async function countWarnings({ cluster }: Environment, namespace: string, reason: string): Promise<number> {
+  const told = await waitForEvent(cluster, { namespace, kind: 'Issuer', name: 'ca' }, reason);
+  return told.filter((event) => event.reason === reason).reduce((sum, { series }) => sum + (series?.count ?? 1), 0);
 }
 
 describe('bundle: true against an unmodified multirootca', () => {
@@ -58,7 +46,7 @@ describe('bundle: true against an unmodified multirootca', () => {
       issued.map((line) => line['name']),
       ['first', 'second'],
     );
-    assert.equal(await waitForIssuerEvent(environment, namespace, 'BundleUnavailable'), 1);
+    assert.equal(await countWarnings(environment, namespace, 'BundleUnavailable'), 1);
   });
 });
 
@@ -73,7 +61,7 @@ describe('cfssl serve', () => {
     await cluster.create(issuer);
     const issuerAt = { resource: resourceOf(issuer), namespace, name: 'ca' };
     await cluster.waitFor<ObjectWithConditions>(issuerAt, (found) => isReady(found));
-    assert.equal(await waitForIssuerEvent(environment, namespace, 'ProfileNotProven'), 1);
+    assert.equal(await countWarnings(environment, namespace, 'ProfileNotProven'), 1);
     const at = { namespace, name: 'request' };
     await createRequest(cluster, { ...at, issuerRef: { kind: 'Issuer', name: 'ca' } });
     await judgeRequest(cluster, at, 'Approved');

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { CERTIFICATE_SIGNING_REQUESTS, type CertificateSigningRequest } from '../src/api/index.ts';
-import type { KubernetesObject } from '../src/kubernetes/index.ts';
 import { isReady, type Manifest, type ObjectWithConditions, openCluster, resourceOf } from '../tools/cluster.ts';
 import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
 import type { KubernetesAccess } from '../tools/servers/index.ts';
@@ -23,15 +22,9 @@ import {
   type Servers,
   waitForReason,
 } from './support/environment.ts';
+import { waitForEvent } from './support/events.ts';
 
-const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
 const DOCUMENT = join(import.meta.dirname, '../docs/kubernetes-csr.md');
-
-interface Event extends KubernetesObject {
-  readonly reason: string;
-  readonly note: string;
-  readonly regarding: { readonly kind: string; readonly name: string };
-}
 
 interface Asked extends CsrOptions {
   readonly signerName: string;
@@ -96,12 +89,8 @@ async function setUp(servers: Promise<Servers>, prefix: string) {
     },
     /** Waits for an event about the request, and gives all that was told about it so far. */
     waitForEvent: async (name: string, reason: string): Promise<string[]> => {
-      for (;;) {
-        const { items } = await cluster.client.list<Event>(EVENTS, { namespace: 'default' });
-        const ours = items.filter(({ regarding }) => regarding.name === at(name).name);
-        if (ours.some((event) => event.reason === reason)) return ours.map((event) => `${event.reason}: ${event.note}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      const about = { namespace: 'default', kind: 'CertificateSigningRequest', name: at(name).name };
+      return (await waitForEvent(cluster, about, reason)).map((event) => `${event.reason}: ${event.note}`);
     },
   };
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CERTIFICATE_REQUESTS, type CertificateRequest } from '../src/api/index.ts';
-import type { KubernetesObject } from '../src/kubernetes/index.ts';
 import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { verifyRequest } from '../tools/verify.ts';
 import {
@@ -15,32 +14,22 @@ import {
   readyOf,
   waitForReason,
 } from './support/environment.ts';
-
-const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
-
-interface Event extends KubernetesObject {
-  readonly reason: string;
-  readonly regarding: { readonly name: string };
-}
+import { waitForEvent } from './support/events.ts';
 
 async function setUp(prefix: string): Promise<Environment & { readonly namespace: string }> {
   const environment = await getEnvironment('bare');
   return { ...environment, namespace: await createNamespace(environment.cluster, prefix) };
 }
 
-/** Waits for an event about the object and gives all reasons told about it. */
-async function waitForEvent(
+/** Waits for an event about the request and gives all reasons told about it. */
+async function waitForReasons(
   { cluster }: Environment,
   namespace: string,
   name: string,
   reason: string,
 ): Promise<string[]> {
-  for (;;) {
-    const { items } = await cluster.client.list<Event>(EVENTS, { namespace });
-    const reasons = items.filter((event) => event.regarding.name === name).map((event) => event.reason);
-    if (reasons.includes(reason)) return reasons;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const told = await waitForEvent(cluster, { namespace, kind: 'CertificateRequest', name }, reason);
+  return told.map((event) => event.reason);
 }
 
 /**
@@ -74,7 +63,7 @@ describe('the state of a CertificateRequest', () => {
     await cluster.create(issuer);
     await createRequest(cluster, { namespace, name: 'waiting', issuerRef: { kind: 'Issuer', name: 'ca' } });
     await assertUntouched(environment, 'waiting');
-    const reasons = await waitForEvent(environment, namespace, 'waiting', 'WaitingForApproval');
+    const reasons = await waitForReasons(environment, namespace, 'waiting', 'WaitingForApproval');
     assert.deepEqual(reasons, ['WaitingForApproval']);
     await judgeRequest(cluster, { namespace, name: 'waiting' }, 'Approved');
     await waitForReason(cluster, { namespace, name: 'waiting' }, 'Issued');
@@ -129,7 +118,7 @@ describe('the state of a CertificateRequest', () => {
     const { chain, ca } = verifyRequest(issued, { rootPem: cfssl.rootPem, intermediatePems: [] });
     assert.equal(chain.length, 3);
     assert.ok(ca !== undefined);
-    const reasons = await waitForEvent(environment, namespace, 'early', 'Issued');
+    const reasons = await waitForReasons(environment, namespace, 'early', 'Issued');
     const wanted = ['Issued', 'WaitingForApproval', 'WaitingForIssuerExist', 'WaitingForIssuerReady'];
     assert.deepEqual([...new Set(reasons)].sort(), wanted);
   });

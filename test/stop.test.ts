@@ -1,7 +1,7 @@
 /** SIGTERM: what is in flight is finished, the lease is released, the process ends with 0. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { KubernetesObject } from '../src/kubernetes/index.ts';
+import { type KubernetesObject, LEASES } from '../src/kubernetes/index.ts';
 import { startIssuer } from '../tools/issuer-process.ts';
 import {
   CLUSTER_RESOURCE_NAMESPACE,
@@ -13,7 +13,6 @@ import {
   waitForReason,
 } from './support/environment.ts';
 
-const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease', namespaced: true };
 const LEASE_NAME = '51059ce8.wikimedia.org';
 const REQUESTS = 60;
 

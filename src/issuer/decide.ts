@@ -8,13 +8,13 @@ import {
   type CertificateRequest,
   CLUSTER_ISSUERS,
   DENIED,
-  INVALID_REQUEST,
   ISSUERS,
   type Issuer,
   READY,
 } from '../api/index.ts';
 import { findCondition, isTrue } from './conditions.ts';
 import { type IssuerTarget, targetOf } from './issuer-reference.ts';
+import { isFinished } from './request-cache.ts';
 
 export type Decision =
   /** Nothing to write; `announce` asks for the one event that says why. */
@@ -50,16 +50,11 @@ export interface DecisionPolicy {
 export function decide(input: DecisionInput, policy: DecisionPolicy): Decision {
   const { request } = input;
   const conditions = request.status?.conditions;
-  const ready = findCondition(conditions, READY);
 
   const target = targetOf(request);
   if (target === undefined) return { action: 'ignore' }; // somebody else's
   if (request.metadata.deletionTimestamp !== undefined) return { action: 'ignore' }; // nobody waits for it any more
-  if (ready?.status === 'True') return { action: 'ignore' }; // done
-  if (ready?.status === 'False' && (ready.reason === 'Failed' || ready.reason === 'Denied')) {
-    return { action: 'ignore' }; // done: both are final
-  }
-  if (isTrue(conditions, INVALID_REQUEST)) return { action: 'ignore' }; // final too, though not our verdict
+  if (isFinished(request)) return { action: 'ignore' }; // issued, failed, denied, or declared invalid by somebody
   if (isTrue(conditions, DENIED)) return { action: 'deny' };
   if (policy.requireApproval && !isTrue(conditions, APPROVED)) {
     return { action: 'ignore', announce: 'WaitingForApproval' }; // the approver's condition wakes us

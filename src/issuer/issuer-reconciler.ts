@@ -104,8 +104,9 @@ export class IssuerReconciler {
 
   async #report(target: IssuerTarget, issuer: Issuer, { session, problem, signal }: CheckReport): Promise<void> {
     const { clock, client, log, metrics } = this.#deps;
-    metrics.observeIssuer(target, session, problem);
-    const change = buildIssuerStatus(issuer, problem, session.describeStatus(), clock.now());
+    const details = session.describeStatus();
+    metrics.observeIssuer(target, problem, details);
+    const change = buildIssuerStatus(issuer, problem, details, clock.now());
     if (change === undefined) return; // the status says so already
     const resource = target.kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
     const { name, namespace } = issuer.metadata;

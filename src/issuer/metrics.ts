@@ -49,14 +49,9 @@ export class IssuerMetrics {
     });
   }
 
-  observeIssuer(
-    target: IssuerTarget,
-    session: { describeStatus(): Omit<IssuerStatus, 'conditions'> },
-    problem: IssuerProblem | undefined,
-  ): void {
+  observeIssuer(target: IssuerTarget, problem: IssuerProblem | undefined, { ca }: Pick<IssuerStatus, 'ca'>): void {
     const labels = labelsOf(target);
     this.#ready.set(labels, problem === undefined ? 1 : 0);
-    const { ca } = session.describeStatus();
     if (ca === undefined) this.#caExpiry.remove(labels);
     else this.#caExpiry.set(labels, (parseTime(ca.notAfter) ?? 0) / 1000);
   }
