@@ -69,7 +69,7 @@ export function buildBundle(bundler: Bundler, certificatePem: string, context: B
   // The fork keeps the root when OCSP needs an issuer and there is no other
   const keepsRoot = ocspUrl !== '' && issuers.length === 0 && !leaf.isCa;
   const chain = [leaf, ...issuers, ...(keepsRoot ? [root] : [])];
-  const commonNames = leaf.subject.filter(({ type }) => type === 'CN');
+  const commonNames = leaf.subject.flat().filter(({ type }) => type === 'CN');
   const dnsNames = leaf.names.filter(({ kind }) => kind === 'dns');
   return {
     bundle: encodeChain(chain).trim(),
@@ -108,5 +108,8 @@ function findChain(
 }
 
 function describeSubject({ subject }: Certificate): string {
-  return subject.map(({ type, value }) => `/${DISTINGUISHED_NAMES[type] ?? ''}=${value}`).join('');
+  return subject
+    .flat()
+    .map(({ type, value }) => `/${DISTINGUISHED_NAMES[type] ?? ''}=${value}`)
+    .join('');
 }

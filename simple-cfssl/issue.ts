@@ -58,7 +58,10 @@ export async function issueCertificate(
   if (whitelist === undefined) assertMayBeCa(requested, profile, authority);
 
   const names = request.hosts === null ? namesOfCsr(csr.names, whitelist) : namesOfHosts(request.hosts);
-  const subject = overrideSubject(request.subject, groupSubject(whitelist?.Subject === false ? [] : csr.subject));
+  const subject = overrideSubject(
+    request.subject,
+    groupSubject(whitelist?.Subject === false ? [] : csr.subject.flat()),
+  );
   assertWhitelisted(profile.nameWhitelist, subject, names);
   const extra = collectExtraExtensions(profile, request, whitelist === undefined ? requested : []);
 

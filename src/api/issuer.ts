@@ -87,6 +87,20 @@ export const issuerSpecSchema = z.object({
     .optional()
     .describe('TLS towards CFSSL.'),
   chain: certificateSource('Intermediates and roots to complete the chain of issued certificates with.').optional(),
+  maxDuration: duration(
+    "Ask CFSSL for the validity that a request's own duration wants, but for no longer than this and not beyond the end " +
+      'of the CA. multirootca since 1.3.0 obeys; of a server that does not, the issuer tells in an event. Without it ' +
+      'the profile decides.',
+  ).optional(),
+  caProfile: z
+    .string()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe(
+      'Signing profile for requests that ask for a CA (isCA: true); it needs the same auth_key as the profile. Without ' +
+        'it they are sent with the profile, and CFSSL refuses them.',
+    ),
   timeout: duration('Deadline of one call to CFSSL. Default 10s.').optional(),
   healthCheckInterval: duration('How often a Ready issuer is checked again. Default 1m.').optional(),
 });

@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 
 import { classifyError, classifyStatus, classifyText, isForwarded, type Verdict } from './classification.ts';
-import { CFSSL_ERRORS, CfsslError, printable, quoted } from './errors.ts';
+import { CFSSL_ERRORS, CfsslError, isCfsslError, printable, quoted } from './errors.ts';
 import type { Call } from './requests.ts';
 import type { CfsslMessage } from './wire.ts';
 
@@ -30,6 +30,11 @@ export interface InfoResult {
   readonly usages: readonly string[];
   /** The profile's expiry as a Go duration, "" possible. */
   readonly expiry: string;
+}
+
+export interface ValidityResult {
+  /** Whether the server obeys the validity that a sign request asks for. */
+  readonly obeys: boolean;
 }
 
 export interface ProbeResult {
@@ -84,6 +89,24 @@ export function parseProbeAnswer(status: number, headers: AnswerHeaders, body: s
   } catch (error) {
     if (!(error instanceof CfsslError) || error.code !== 'CFSSL_EMPTY_CSR') throw error;
     return { server: error.details.cfsslCode === 1 ? 'multirootca' : 'serve' };
+  }
+  throw invalidAnswer(answer, 'success without a CSR');
+}
+
+/**
+ * Judges the answer to the probe with an end that is no time: only a server that reads the field complains of it, before
+ * it looks at anything else.
+ *
+ * @throws CfsslError
+ */
+export function parseValidityAnswer(status: number, headers: AnswerHeaders, body: string): ValidityResult {
+  const answer: Answer = { call: 'probe', status, headers, body };
+  try {
+    parseSuccess(answer);
+  } catch (error) {
+    if (isCfsslError(error, 'CFSSL_EMPTY_CSR')) return { obeys: false };
+    if (isCfsslError(error, 'CFSSL_UNREADABLE_REQUEST')) return { obeys: true };
+    throw error;
   }
   throw invalidAnswer(answer, 'success without a CSR');
 }

@@ -442,6 +442,15 @@ describe('CfsslClient.probe', () => {
     }
   });
 
+  test('may be of another profile', async (t) => {
+    const server = await startServer(t, multirootca(KEY));
+    await connect(t, [server.url]).probe({ ...never, profile: 'ca' });
+    assert.deepEqual(
+      server.seen.map((seen) => requestOf(seen).json),
+      [{ certificate_request: '', label: 'primary', profile: 'ca' }],
+    );
+  });
+
   test('fails when no endpoint accepts, and leaves no outcome open', async (t) => {
     const a = await startServer(t, always(400, failure(1, 'bad request')));
     const b = await startServer(t, always(502, ''));
@@ -456,6 +465,24 @@ describe('CfsslClient.probe', () => {
     const lost = await errorOf(connect(t, [unanswered.url]).probe(never));
     assert.deepEqual([lost.code, lost.details.maybeProcessed], ['CFSSL_CONNECTION_LOST', false]);
     assert.ok(error.message.startsWith('Cannot prove the access with label "primary" and profile "server": '));
+  });
+});
+
+describe('CfsslClient.findIgnoringValidity', () => {
+  test('tells the endpoints that do not complain of an end that is no time, and none that does not answer', async (t) => {
+    const obeys = await startServer(t, always(400, failure(1, 'parsing time "x" as "2006-01-02": cannot parse "x"')));
+    const ignores = await startServer(t, multirootca(KEY));
+    const client = connect(t, [obeys.url, ignores.url, await closedUrl()]);
+    assert.deepEqual(await client.findIgnoringValidity(never), [ignores.url]);
+    assert.deepEqual(
+      ignores.seen.map((seen) => requestOf(seen).json),
+      [{ certificate_request: '', label: 'primary', profile: 'server', NotAfter: 'x' }],
+    );
+  });
+
+  test('fails when no endpoint answers', async (t) => {
+    const error = await errorOf(connect(t, [await closedUrl()]).findIgnoringValidity(never));
+    assert.equal(error.code, 'CFSSL_UNREACHABLE');
   });
 });
 

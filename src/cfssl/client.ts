@@ -11,6 +11,7 @@ import {
   parseInfoAnswer,
   parseProbeAnswer,
   parseSignAnswer,
+  parseValidityAnswer,
   type SignResult,
 } from './answers.ts';
 import { EndpointHealth, type EndpointState } from './endpoint-health.ts';
@@ -22,6 +23,7 @@ import {
   buildInfoRequest,
   buildProbeRequest,
   buildSignRequest,
+  buildValidityProbeRequest,
   type Call,
   type SignRequest,
   type Target,
@@ -63,6 +65,11 @@ export interface CallOptions {
   readonly signal: AbortSignal;
 }
 
+export interface ProbeOptions extends CallOptions {
+  /** Instead of the client's own profile. */
+  readonly profile?: string | undefined;
+}
+
 export interface SignOptions extends CallOptions {
   /** Runs right before each POST, when the connection stands; what it throws stops the call and is thrown as it is. */
   readonly beforePost?: (() => void) | undefined;
@@ -94,7 +101,9 @@ export interface CfsslClient {
   /** Has a CSR signed by the first endpoint that does it. */
   sign(request: SignRequest, options: SignOptions): Promise<SignAnswer>;
   /** Proves key, label and profile at every endpoint, and can issue nothing. Fails when no endpoint accepts. */
-  probe(options: CallOptions): Promise<ProbeAnswer>;
+  probe(options: ProbeOptions): Promise<ProbeAnswer>;
+  /** The endpoints that ignore the validity that a sign request asks for; those that do not answer are not told. */
+  findIgnoringValidity(options: CallOptions): Promise<readonly string[]>;
   /** Asks every endpoint for the signer's certificate; proves the label, neither key nor profile. */
   info(options: CallOptions): Promise<InfoAnswer>;
   endpointStates(): readonly EndpointState[];
@@ -148,13 +157,25 @@ class FailoverClient implements CfsslClient {
     );
   }
 
-  probe(options: CallOptions): Promise<ProbeAnswer> {
-    const body = buildProbeRequest(this.#config);
-    return this.#track('probe', this.#config, async (action) => {
+  probe(options: ProbeOptions): Promise<ProbeAnswer> {
+    const { label, profile } = this.#config;
+    const target = { label, profile: options.profile ?? profile };
+    const body = buildProbeRequest(target);
+    return this.#track('probe', target, async (action) => {
       const { first, answers, failures } = await this.#askAll(action, (server) =>
         this.#authenticate('probe', server, body, options, parseProbeAnswer),
       );
       return { ...first, accepted: answers.map(({ endpoint }) => endpoint), failures };
+    });
+  }
+
+  findIgnoringValidity(options: CallOptions): Promise<readonly string[]> {
+    const body = buildValidityProbeRequest(this.#config);
+    return this.#track('probe', this.#config, async (action) => {
+      const { answers } = await this.#askAll(action, (server) =>
+        this.#authenticate('probe', server, body, options, parseValidityAnswer),
+      );
+      return answers.filter(({ obeys }) => !obeys).map(({ endpoint }) => endpoint);
     });
   }
 

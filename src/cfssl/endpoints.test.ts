@@ -71,6 +71,9 @@ describe('parseEndpoints', () => {
     ['user:secret@ca.example:8888', 'there is user information before "…@ca.example:8888"'],
     ['https://good.example, https://user:secret@bad.example', 'there is user information before "…@bad.example"'],
     [`https://ca.example/${'x'.repeat(200)}?q`, 'it has the query "?q"'],
+    [`https://${'x'.repeat(254)}`, `"https://${'x'.repeat(92)}…" is too long`],
+    [`https://ca.example/${'x'.repeat(982)}`, `"https://ca.example/${'x'.repeat(81)}…" is too long`],
+    [Array.from({ length: 17 }, (_, at) => `ca${at}.example`).join(), 'there are 17, more than 16'],
     [`ht${'t'.repeat(200)}p://ca.example`, `the scheme is "ht${'t'.repeat(98)}…", not http or https`],
   ];
   for (const [text, reason] of refused) {

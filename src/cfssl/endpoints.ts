@@ -10,6 +10,12 @@ export interface Endpoint {
   readonly path: string;
 }
 
+/** Each of them is asked at every check, and stands in messages. */
+const MAX_ENDPOINTS = 16;
+const MAX_URL_LENGTH = 1_000;
+/** A longer one is no DNS name (RFC 1035, 2.3.4). */
+const MAX_HOST_LENGTH = 253;
+
 /**
  * Blanks around a URL, empty entries, repetitions and trailing slashes are ignored; a bare host means http, as with the
  * Go client. User information, queries and fragments are refused: none has a meaning here, and each may hold a secret.
@@ -27,6 +33,7 @@ export function parseEndpoints(text: string): Endpoint[] {
     endpoints.set(endpoint.url, endpoint);
   }
   if (endpoints.size === 0) throw invalidUrl('there is none');
+  if (endpoints.size > MAX_ENDPOINTS) throw invalidUrl(`there are ${endpoints.size}, more than ${MAX_ENDPOINTS}`);
   return [...endpoints.values()];
 }
 
@@ -45,8 +52,11 @@ function parseEndpoint(text: string): Endpoint {
   // The platform's parser mends what it can: "https:/host", "https:///host", backslashes, blanks.
   const isMended = /[\s\\]/.test(text) || /^https?:(?!\/\/|\d)/i.test(text) || !/^https?:\/\/[^/]/i.test(absolute);
   if (isMended || !URL.canParse(absolute)) throw invalidUrl(`${quote(text)} is not a URL`);
-  const { origin, pathname } = new URL(absolute);
+  const { origin, pathname, hostname } = new URL(absolute);
   const path = pathname.replace(/\/+$/, '');
+  if (hostname.length > MAX_HOST_LENGTH || origin.length + path.length > MAX_URL_LENGTH) {
+    throw invalidUrl(`${quote(text)} is too long`);
+  }
   return { url: `${origin}${path}`, origin, path };
 }
 

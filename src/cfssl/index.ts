@@ -16,6 +16,7 @@ export {
   type InfoAnswer,
   type KeyName,
   type ProbeAnswer,
+  type ProbeOptions,
   type SignAnswer,
   type SignOptions,
 } from './client.ts';

@@ -64,6 +64,15 @@ export function buildProbeRequest({ label, profile }: Target): Buffer {
   return serialise({ certificate_request: '', label, ...(profile ? { profile } : {}) } satisfies SignRequestJson);
 }
 
+/**
+ * The probe with an end that is no time. A server that would obey the field complains of that; one that has no such field
+ * does not see it.
+ */
+export function buildValidityProbeRequest({ label, profile }: Target): Buffer {
+  const json: SignRequestJson = { certificate_request: '', label, ...(profile ? { profile } : {}), NotAfter: 'x' };
+  return serialise(json);
+}
+
 export function buildInfoRequest({ label, profile }: Target): Buffer {
   return serialise({ label, ...(profile ? { profile } : {}) } satisfies InfoRequestJson);
 }

@@ -2,6 +2,7 @@
 import { CERTIFICATE_REQUESTS, type CertificateRequest, ISSUER_GROUP } from '../api/index.ts';
 import { parseDuration } from '../platform/index.ts';
 import { decide } from './decide.ts';
+import { findIssued } from './issued-already.ts';
 import { targetOf } from './issuer-reference.ts';
 import { isFinished, pruneRequest } from './request-cache.ts';
 import type { RequestKind } from './request-kind.ts';
@@ -16,6 +17,7 @@ export const certificateRequestKind: RequestKind<CertificateRequest> = {
   targetOf,
   isFinished,
   decide,
+  findIssued,
   signingInputOf,
   buildStatus: buildRequestStatus,
   messageOf,

@@ -41,6 +41,8 @@ export interface IssuerConfiguration {
   readonly endpoints: readonly Endpoint[];
   readonly label: string;
   readonly profile: string | undefined;
+  /** For requests that ask for a CA. */
+  readonly caProfile: string | undefined;
   readonly bundle: boolean;
   /** `namespace/name` of the auth Secret. */
   readonly secret: string;
@@ -52,6 +54,8 @@ export interface IssuerConfiguration {
   readonly clientCertificate: { readonly certPem: string; readonly keyPem: string } | undefined;
   /** Certificates to complete chains with. */
   readonly chain: readonly Certificate[];
+  /** Undefined: the profile decides how long certificates are valid. */
+  readonly maxDurationMs: number | undefined;
   readonly timeoutMs: number;
   readonly healthCheckIntervalMs: number;
 }
@@ -84,6 +88,7 @@ export function buildConfiguration(spec: IssuerSpec, namespace: string, lookup: 
     endpoints: asProblem('InvalidSpec', 'spec.url', () => parseEndpoints(spec.url)),
     label: spec.label,
     profile: spec.profile === '' ? undefined : spec.profile,
+    caProfile: spec.caProfile,
     bundle: spec.bundle ?? false,
     secret: `${namespace}/${spec.authSecretName}`,
     key: parseKey(secret, 'key', readField(secret, 'key', lookup)),
@@ -92,9 +97,10 @@ export function buildConfiguration(spec: IssuerSpec, namespace: string, lookup: 
     trustPem: readTrust(spec, namespace, lookup),
     clientCertificate: readClientCertificate(spec, namespace, lookup),
     chain: readChain(spec, namespace, lookup),
-    timeoutMs: readDuration(spec.timeout, DEFAULT_TIMEOUT_MS, 'spec.timeout'),
+    maxDurationMs: readDuration(spec.maxDuration, 'spec.maxDuration'),
+    timeoutMs: readDuration(spec.timeout, 'spec.timeout') ?? DEFAULT_TIMEOUT_MS,
     healthCheckIntervalMs: Math.max(
-      readDuration(spec.healthCheckInterval, DEFAULT_HEALTH_CHECK_INTERVAL_MS, 'spec.healthCheckInterval'),
+      readDuration(spec.healthCheckInterval, 'spec.healthCheckInterval') ?? DEFAULT_HEALTH_CHECK_INTERVAL_MS,
       MIN_HEALTH_CHECK_INTERVAL_MS,
     ),
   };
@@ -148,8 +154,8 @@ function readClientCertificate(
   };
 }
 
-function readDuration(text: string | undefined, fallbackMs: number, field: string): number {
-  if (text === undefined) return fallbackMs;
+function readDuration(text: string | undefined, field: string): number | undefined {
+  if (text === undefined) return undefined;
   const durationMs = parseDuration(text);
   if (durationMs === undefined || durationMs <= 0) {
     throw new IssuerProblem('InvalidSpec', `${field}: "${text}" is no duration like 10s or 1m30s`);

@@ -3,6 +3,7 @@
  * stops. The way of a request: watch event → store → queue → `RequestReconciler` → one status write; `RequestPipeline`
  * has the parts of it that each kind of request has for itself.
  */
+import { isDeepStrictEqual } from 'node:util';
 import {
   type CertificateRequest,
   type CertificateSigningRequest,
@@ -66,6 +67,8 @@ const ISSUER_TIMEOUT_MS = 120_000;
 const REQUEST_TIMEOUT_MS = 300_000;
 /** A request that takes longer waits for a slow CFSSL, and its place is given to others. */
 const STALL_AFTER_MS = 200;
+/** A status that somebody else wrote is put right after this pause, so that a fight over it never becomes a storm. */
+const FOREIGN_STATUS_PAUSE_MS = 1_000;
 const REQUEST_BACKOFF = { baseDelayMs: 1_000, maxDelayMs: 300_000 };
 
 export class Controllers {
@@ -117,7 +120,8 @@ export class Controllers {
       options,
     );
     const enqueue = (key: string): void => this.#requestQueue.add(key);
-    const pipelineDeps = { ...shared, issuers: this.#issuerReconciler, enqueue };
+    const enqueueAfter = (key: string, delayMs: number): void => this.#requestQueue.addAfter(key, delayMs);
+    const pipelineDeps = { ...shared, issuers: this.#issuerReconciler, enqueue, enqueueAfter };
     this.#certificateRequests = new RequestPipeline(certificateRequestKind, pipelineDeps, options);
     this.#signingRequests = options.signKubernetesRequests
       ? new RequestPipeline(signingRequestKind, pipelineDeps, options)
@@ -195,12 +199,17 @@ export class Controllers {
 
   #onIssuerChange(kind: 'Issuer' | 'ClusterIssuer', { current, previous }: Change<Issuer>): void {
     const { id } = targetOfIssuer(kind, (current ?? previous).metadata);
-    // Our own status writes need no check; everything else about an issuer does.
     if (
       current?.metadata.generation !== previous?.metadata.generation ||
       current?.metadata.uid !== previous?.metadata.uid
     ) {
       this.#issuerQueue.add(id);
+    } else if (current !== undefined && !isDeepStrictEqual(current.status, previous?.status)) {
+      // Our own status writes need no check. What others wrote does not even wake requests: the mended status will.
+      if (!this.#issuerReconciler.isOurs(id, current)) {
+        this.#issuerQueue.addAfter(id, FOREIGN_STATUS_PAUSE_MS);
+        return;
+      }
     }
     if (readinessOf(current) !== readinessOf(previous)) this.#wakeRequestsOf(id);
   }

@@ -12,9 +12,15 @@ import {
   type Issuer,
   READY,
 } from '../api/index.ts';
+import { printable } from '../x509/index.ts';
 import { findCondition, isTrue } from './conditions.ts';
 import { type IssuerTarget, targetOf } from './issuer-reference.ts';
 import { isFinished } from './request-cache.ts';
+
+/** Foreign text in messages is cut to these lengths. */
+const MAX_NAME = 253;
+const MAX_REASON = 128;
+const MAX_MESSAGE = 4_000;
 
 export type Decision =
   /** Nothing to write; `announce` asks for the one event that says why. */
@@ -89,11 +95,13 @@ function obstacleOf(issuer: Issuer): string | undefined {
   const ready = findCondition(issuer.status?.conditions, READY);
   if (ready === undefined) return '<none>';
   if ((ready.observedGeneration ?? 0) < (issuer.metadata.generation ?? 0)) return 'outdated';
-  if (ready.status !== 'True') return `"${ready.reason ?? ''}": ${ready.message ?? ''}`;
+  // Whoever may write the status may have written it.
+  const { reason = '', message = '' } = ready;
+  if (ready.status !== 'True') return `"${printable(reason, MAX_REASON)}": ${printable(message, MAX_MESSAGE)}`;
   return undefined;
 }
 
 function describeTarget({ kind, name }: IssuerTarget): string {
   const { plural, group } = kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
-  return `${plural}.${group} "${name}"`;
+  return `${plural}.${group} "${printable(name, MAX_NAME)}"`;
 }

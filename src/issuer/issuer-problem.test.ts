@@ -86,6 +86,15 @@ describe('problemOf()', () => {
     });
   }
 
+  test('of the profile for CAs: the message names its field', () => {
+    const caContext = { ...context, caProfile: 'ca' };
+    const unknown = problemOf(errorOf('CFSSL_UNKNOWN_PROFILE'), caContext);
+    assert.match(unknown.message, /; check spec.caProfile: the server has no profile "ca" for label "main"$/);
+    const refused = problemOf(errorOf('CFSSL_INVALID_TOKEN'), caContext);
+    assert.equal(refused.reason, 'AuthenticationFailed');
+    assert.match(refused.message, /; give profile "ca" \(spec.caProfile\) the auth_key that spec.profile has$/);
+  });
+
   test('without a profile, the default profile is meant', () => {
     const { message } = problemOf(errorOf('CFSSL_NO_AUTH_KEY'), { ...context, profile: undefined });
     assert.match(message, /; give the default profile an auth_key in CFSSL's configuration$/);

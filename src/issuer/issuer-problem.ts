@@ -1,16 +1,26 @@
-/** Why an issuer is not ready: a reason code for machines and a sentence that tells people what to do. */
+/**
+ * Why an issuer is not ready: a reason code for machines and a sentence that tells people what to do. Names and values of
+ * the spec may be in it, so it is made printable.
+ */
 import type { IssuerReason } from '../api/index.ts';
 import type { CfsslError, CfsslErrorCode } from '../cfssl/index.ts';
+import { printable } from '../x509/index.ts';
+
+/** More than the longest list of servers and their errors takes. */
+const MAX_MESSAGE = 24_000;
 
 export class IssuerProblem extends Error {
   override readonly name = 'IssuerProblem';
   readonly reason: Exclude<IssuerReason, 'Checked'>;
 
   constructor(reason: Exclude<IssuerReason, 'Checked'>, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(printable(message, MAX_MESSAGE), options);
     this.reason = reason;
   }
 }
+
+/** Labels and profiles are cut to this length. */
+const MAX_SHOWN = 200;
 
 /** Names in the sentences of `problemOf`. */
 export interface ProblemContext {
@@ -18,6 +28,8 @@ export interface ProblemContext {
   readonly secret: string;
   readonly label: string;
   readonly profile: string | undefined;
+  /** Present: not the profile but this one was asked about. */
+  readonly caProfile?: string | undefined;
 }
 
 /**
@@ -30,10 +42,16 @@ export function problemOf(error: CfsslError, context: ProblemContext): IssuerPro
   return new IssuerProblem(reason, `${seen}; ${remedy}`, { cause: error });
 }
 
-function remedyOf(code: CfsslErrorCode, { secret, label, profile }: ProblemContext): [IssuerProblem['reason'], string] {
-  const shownProfile = profile === undefined ? 'the default profile' : `profile "${profile}"`;
+function remedyOf(code: CfsslErrorCode, context: ProblemContext): [IssuerProblem['reason'], string] {
+  const profile = context.caProfile ?? context.profile;
+  const profileField = context.caProfile === undefined ? 'spec.profile' : 'spec.caProfile';
+  const [secret, label] = [printable(context.secret, MAX_SHOWN), printable(context.label, MAX_SHOWN)];
+  const shownProfile = profile === undefined ? 'the default profile' : `profile "${printable(profile, MAX_SHOWN)}"`;
   switch (code) {
     case 'CFSSL_INVALID_TOKEN':
+      if (context.caProfile !== undefined) {
+        return ['AuthenticationFailed', `give ${shownProfile} (${profileField}) the auth_key that spec.profile has`];
+      }
       return ['AuthenticationFailed', `check the field "key" of Secret ${secret}`];
     case 'CFSSL_INVALID_KEY':
       return ['InvalidSecret', `mend the field "key" of Secret ${secret}`];
@@ -46,7 +64,7 @@ function remedyOf(code: CfsslErrorCode, { secret, label, profile }: ProblemConte
     case 'CFSSL_UNKNOWN_PROFILE':
       return [
         'UnknownProfile',
-        `check spec.profile: the server has no ${profile === undefined ? 'default profile' : shownProfile} for label "${label}"`,
+        `check ${profileField}: the server has no ${profile === undefined ? 'default profile' : shownProfile} for label "${label}"`,
       ];
     case 'CFSSL_NO_AUTH_KEY':
     case 'CFSSL_AUTH_MISMATCH':

@@ -3,14 +3,14 @@
  * names changes, when a signing raised a doubt, and from time to time; while it is not ready, after 1, 2, then every
  * 5 seconds. Its waiting requests are woken the moment it can sign.
  */
-import { CLUSTER_ISSUERS, ISSUERS, type Issuer } from '../api/index.ts';
+import { CLUSTER_ISSUERS, ISSUERS, type Issuer, type IssuerStatus } from '../api/index.ts';
 import type { EventRecorder, KubernetesClient, ReconcileResult } from '../kubernetes/index.ts';
 import { isNotFound } from '../kubernetes/index.ts';
 import { FIELD_MANAGER } from './field-manager.ts';
 import { IssuerProblem } from './issuer-problem.ts';
 import { type IssuerId, type IssuerTarget, parseIssuerId } from './issuer-reference.ts';
 import { IssuerSession, type IssuerSessionDeps, type ReadyIssuer } from './issuer-session.ts';
-import { buildIssuerStatus } from './issuer-status.ts';
+import { buildIssuerStatus, saysTheSame } from './issuer-status.ts';
 import { findIssuer, type IssuerStores } from './issuers.ts';
 import type { IssuerMetrics } from './metrics.ts';
 import { ISSUER_WARNINGS, type IssuerWarning } from './reasons.ts';
@@ -43,6 +43,8 @@ export class IssuerReconciler {
   readonly #sessions = new Map<string, IssuerSession>();
   /** Failed checks in a row. */
   readonly #failures = new Map<string, number>();
+  /** What the last check had to report, written by us or found there. */
+  readonly #reported = new Map<string, IssuerStatus>();
   /** For which requests were woken last: a status write that fails in between must not cost them that. */
   readonly #announced = new Map<string, ReadyIssuer>();
 
@@ -73,6 +75,12 @@ export class IssuerReconciler {
     this.#record(target, issuer, { type: 'Warning', reason: warning, note: ISSUER_WARNINGS[warning] });
   }
 
+  /** Whether the issuer's status is what its last check reported, and not what somebody else made of it. */
+  isOurs(id: IssuerId, issuer: Issuer): boolean {
+    const reported = this.#reported.get(id);
+    return reported !== undefined && saysTheSame(issuer, reported);
+  }
+
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
     const target = parseIssuerId(key);
     const issuer = findIssuer(this.#deps.stores, target);
@@ -83,7 +91,7 @@ export class IssuerReconciler {
     const session = this.#sessionOf(target);
     const problem = await this.#check(session, issuer, signal);
     await this.#report(target, issuer, { session, problem, signal });
-    if (problem === undefined && session.unprovenProfile !== undefined) this.warnOnce(target, 'ProfileNotProven');
+    if (problem === undefined) for (const warning of session.warnings) this.warnOnce(target, warning);
     const ready = problem === undefined ? session.readyFor(issuer) : undefined;
     if (ready !== undefined && ready !== this.#announced.get(target.id)) {
       this.#announced.set(target.id, ready);
@@ -107,6 +115,8 @@ export class IssuerReconciler {
     const details = session.describeStatus();
     metrics.observeIssuer(target, problem, details);
     const change = buildIssuerStatus(issuer, problem, details, clock.now());
+    // Before it is written: the watch may show it before the answer comes.
+    this.#reported.set(target.id, change?.status ?? issuer.status ?? {});
     if (change === undefined) return; // the status says so already
     const resource = target.kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
     const { name, namespace } = issuer.metadata;
@@ -162,6 +172,7 @@ export class IssuerReconciler {
   async #forget(id: IssuerId): Promise<void> {
     this.#failures.delete(id);
     this.#announced.delete(id);
+    this.#reported.delete(id);
     this.#deps.metrics.forgetIssuer(parseIssuerId(id));
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);

@@ -87,6 +87,29 @@ describe('IssuerSession', () => {
       assert.deepEqual(calls(), ['info']);
     });
 
+    test('proves the profile for CAs too', async (t) => {
+      const { cfssl, check, calls } = await start(t, { profile: 'server', caProfile: 'ca' });
+      cfssl.unknownProfile = 'ca';
+      assert.deepEqual(await problemOfCheck(check()), [
+        'UnknownProfile',
+        `The server does not know the profile (HTTP 400, code 1, "invalid profile") at ${cfssl.url}; check spec.caProfile: the server has no profile "ca" for label "main"`,
+      ]);
+      assert.deepEqual(calls(), ['probe', 'probe']);
+      cfssl.unknownProfile = undefined;
+      await check();
+      assert.deepEqual(calls(), ['probe', 'probe', 'info']);
+    });
+
+    test('with a maximal duration asks whether the server obeys one', async (t) => {
+      const { cfssl, session, spec, check, calls } = await start(t, { maxDuration: '24h' });
+      await check();
+      assert.deepEqual(calls(), ['probe', 'validity', 'info']);
+      assert.deepEqual(session.warnings, []);
+      cfssl.obeysValidity = false;
+      await check(changed(spec, { label: '' }));
+      assert.deepEqual(session.warnings, ['DurationIgnored']);
+    });
+
     test('of a new generation begins anew', async (t) => {
       const { session, spec, object, check, calls } = await start(t);
       const before = await check();

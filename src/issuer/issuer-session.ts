@@ -6,7 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ConfigMap, Issuer, IssuerStatus, Secret } from '../api/index.ts';
-import { type CfsslClient, CfsslError, createCfsslClient } from '../cfssl/index.ts';
+import { type CfsslClient, CfsslError, createCfsslClient, type ProbeAnswer } from '../cfssl/index.ts';
 import type { NamedObjectHandle, NamedObjectWatches } from '../kubernetes/index.ts';
 import { type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
 import { type Certificate, parseCertificates } from '../x509/index.ts';
@@ -40,6 +40,9 @@ export interface IssuerSessionDeps {
   readonly watches: Pick<NamedObjectWatches, 'acquire'>;
 }
 
+/** The wall clock may drift so far against the monotonic one without having been set. */
+const CLOCK_TOLERANCE_MS = 60_000;
+
 /** What is looked at on each check; a difference makes a new client. */
 type Fingerprint = readonly unknown[];
 
@@ -60,14 +63,16 @@ export class IssuerSession {
   #keyInUse: 'key' | 'key_next' | undefined;
   /** `cfssl serve` signs with its default profile where it does not know the one that is named. */
   #hidesUnknownProfiles = false;
+  /** Some server ignores the validity that it is asked for. */
+  #ignoresValidity = false;
   /** Warnings that were told about this configuration. */
   readonly #told = new Set<IssuerWarning>();
   /** Whether key, label and profile must be proved, not just the server's life. */
   #needsProbe = true;
   /** A verdict of `verify()` that no check has reported yet. */
   #verdict: IssuerProblem | undefined;
-  /** Stays until the configuration or the CA changes: trying again would issue another wrong certificate. */
-  #mismatch: IssuerProblem | undefined;
+  /** Stays until the configuration, the CA or our clock changes: trying again would issue another wrong certificate. */
+  #mismatch: { readonly problem: IssuerProblem; readonly clockOffsetMs: number } | undefined;
   #verifying: Promise<IssuerProblem | undefined> | undefined;
   readonly #closed = new AbortController();
 
@@ -115,9 +120,11 @@ export class IssuerSession {
     if (verdict !== undefined) throw verdict;
 
     if (this.#needsProbe) {
-      const { keyInUse, server } = await client.probe({ signal });
-      this.#keyInUse = keyInUse;
+      const { server } = await this.#prove(client, signal);
       this.#hidesUnknownProfiles = server === 'serve';
+      const ignoring =
+        this.#configurationOf().maxDurationMs === undefined ? [] : await client.findIgnoringValidity({ signal });
+      this.#ignoresValidity = ignoring.length > 0;
     }
     const signer = await this.#askForSigner(client, signal);
     if (signer.sha256Hex !== this.#signer?.sha256Hex) this.#mismatch = undefined;
@@ -126,7 +133,8 @@ export class IssuerSession {
       const message = `The CA certificate "${signer.subjectText}" expired on ${formatTime(signer.notAfterMs)}; renew it`;
       throw new IssuerProblem('CAExpired', message);
     }
-    if (this.#mismatch !== undefined) throw this.#mismatch;
+    if (this.#mismatch !== undefined && this.#wasClockSet(this.#mismatch.clockOffsetMs)) this.#mismatch = undefined;
+    if (this.#mismatch !== undefined) throw this.#mismatch.problem;
     this.#needsProbe = false;
     if (this.#ready?.client !== client || this.#ready.signer.sha256Hex !== signer.sha256Hex) {
       const askForSigner = async (abort: AbortSignal): Promise<Certificate> => {
@@ -184,6 +192,21 @@ export class IssuerSession {
     return this.#client;
   }
 
+  /** Proves the key, the label and each profile that requests may be sent with. @throws CfsslError, IssuerProblem */
+  async #prove(client: CfsslClient, signal: AbortSignal): Promise<ProbeAnswer> {
+    const answer = await client.probe({ signal });
+    this.#keyInUse = answer.keyInUse;
+    const { caProfile } = this.#configurationOf();
+    if (caProfile === undefined) return answer;
+    try {
+      await client.probe({ signal, profile: caProfile });
+    } catch (error) {
+      if (error instanceof CfsslError) throw problemOf(error, { ...this.#configurationOf(), caProfile });
+      throw error;
+    }
+    return answer;
+  }
+
   async #askForSigner(client: CfsslClient, signal: AbortSignal): Promise<Certificate> {
     const { certificatePem } = await client.info({ signal });
     const [signer] = parseCertificates(certificatePem);
@@ -206,20 +229,33 @@ export class IssuerSession {
     const client = this.#client;
     if (client === undefined) return undefined;
     try {
-      this.#keyInUse = (await client.probe({ signal: this.#closed.signal })).keyInUse;
+      await this.#prove(client, this.#closed.signal);
       return undefined;
     } catch (error) {
-      if (!(error instanceof CfsslError)) throw error;
       // A client that was replaced meanwhile says nothing about its successor.
       if (client !== this.#client) return undefined;
-      return this.#condemn(this.#describe(error));
+      if (error instanceof IssuerProblem) return this.#condemn(error);
+      if (error instanceof CfsslError) return this.#condemn(this.#describe(error));
+      throw error;
     }
   }
 
   /** Takes the issuer out of service because of a certificate that is not what was asked for. */
   reportMismatch(message: string): IssuerProblem {
-    this.#mismatch = new IssuerProblem('CertificateMismatch', message);
-    return this.#condemn(this.#mismatch);
+    const problem = new IssuerProblem('CertificateMismatch', message);
+    this.#mismatch = { problem, clockOffsetMs: this.#clockOffsetMs() };
+    return this.#condemn(problem);
+  }
+
+  /** By a wrong clock of ours, each certificate is one of another time: when it was set, it is worth another try. */
+  #wasClockSet(clockOffsetMs: number): boolean {
+    return Math.abs(this.#clockOffsetMs() - clockOffsetMs) > CLOCK_TOLERANCE_MS;
+  }
+
+  /** Changes only when the wall clock is set. */
+  #clockOffsetMs(): number {
+    const { clock } = this.#deps;
+    return clock.now() - clock.monotonicMs();
   }
 
   #condemn(problem: IssuerProblem): IssuerProblem {
@@ -230,9 +266,13 @@ export class IssuerSession {
     return problem;
   }
 
-  /** The profile that no check can prove to be known, if there is one. */
-  get unprovenProfile(): string | undefined {
-    return this.#hidesUnknownProfiles ? this.#configuration?.profile : undefined;
+  /** What the last check showed that keeps nobody from signing, and that people should know. */
+  get warnings(): readonly IssuerWarning[] {
+    const isProfileUnproven = this.#hidesUnknownProfiles && this.#configuration?.profile !== undefined;
+    return [
+      ...(isProfileUnproven ? ['ProfileNotProven' as const] : []),
+      ...(this.#ignoresValidity ? ['DurationIgnored' as const] : []),
+    ];
   }
 
   /** Whether this warning is new for the present configuration. */

@@ -26,12 +26,23 @@ export function buildIssuerStatus(
     message: problem?.message ?? 'Succeeded checking the issuer',
     observedGeneration: issuer.metadata.generation ?? 0,
   };
-  const { conditions: _, ...presentDetails } = issuer.status ?? {};
-  if (isSameCondition(present, next) && isDeepStrictEqual(presentDetails, details)) return undefined;
+  if (isSameCondition(present, next) && isDeepStrictEqual(detailsOf(issuer.status), details)) return undefined;
   const condition = buildCondition(issuer.status?.conditions, next, nowMs);
   return {
     status: { conditions: [condition], ...details },
     condition,
     isTransition: present?.status !== next.status || present.reason !== next.reason,
   };
+}
+
+/** Whether an issuer says what was reported about it; conditions of others do not matter. */
+export function saysTheSame({ status }: Issuer, reported: IssuerStatus): boolean {
+  const condition = findCondition(reported.conditions, READY);
+  const isSame = condition !== undefined && isSameCondition(findCondition(status?.conditions, READY), condition);
+  return isSame && isDeepStrictEqual(detailsOf(status), detailsOf(reported));
+}
+
+function detailsOf(status: IssuerStatus | undefined): Omit<IssuerStatus, 'conditions'> {
+  const { conditions: _, ...details } = status ?? {};
+  return details;
 }

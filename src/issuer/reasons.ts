@@ -97,6 +97,8 @@ export const REQUEST_REASONS: Readonly<Record<RequestReason, Explanation>> = {
 export const ISSUER_WARNINGS = {
   ProfileNotProven:
     'The server is cfssl serve, which signs with its default profile when it does not know the one named: see to it yourself.',
+  DurationIgnored:
+    'The server ignores the validity that it is asked for, so spec.maxDuration has no effect there and the profile decides.',
   BundleUnavailable: 'The server gave no bundle although spec.bundle asks for one. The chain is completed without it.',
 } as const;
 

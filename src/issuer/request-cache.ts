@@ -23,7 +23,7 @@ export function pruneRequest(request: CertificateRequest): CertificateRequest {
     ...(namespace === undefined ? {} : { namespace }),
     ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
   };
-  const conditions = request.status?.conditions;
+  const { conditions, certificate, ca } = request.status ?? {};
   if (!isFinished(request)) {
     const { request: csr, issuerRef, isCA, usages, duration, username } = request.spec;
     const spec = {
@@ -34,7 +34,12 @@ export function pruneRequest(request: CertificateRequest): CertificateRequest {
       ...(duration === undefined ? {} : { duration }),
       ...(username === undefined ? {} : { username }),
     };
-    return { metadata, spec, ...(conditions === undefined ? {} : { status: { conditions } }) };
+    const status = {
+      ...(conditions === undefined ? {} : { conditions }),
+      ...(certificate === undefined ? {} : { certificate }),
+      ...(ca === undefined ? {} : { ca }),
+    };
+    return { metadata, spec, ...(request.status === undefined ? {} : { status }) };
   }
   const decisive = (conditions ?? []).filter(({ type }) => type === READY || type === INVALID_REQUEST);
   return {

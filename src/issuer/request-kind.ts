@@ -5,7 +5,9 @@
 import type { ApiResource, Condition, ObjectMeta } from '../api/index.ts';
 import type { KubernetesClient } from '../kubernetes/index.ts';
 import type { Decision, DecisionInput, DecisionPolicy } from './decide.ts';
+import type { FinalOutcome } from './final-outcomes.ts';
 import type { IssuerTarget } from './issuer-reference.ts';
+import type { ReadyIssuer } from './issuer-session.ts';
 import type { RequestOutcome } from './request-status.ts';
 import type { SigningInput } from './sign.ts';
 
@@ -36,6 +38,8 @@ export interface RequestKind<R extends AnyRequest> {
     target: IssuerTarget,
     call: { readonly client: Pick<KubernetesClient, 'create'>; readonly signal: AbortSignal },
   ): Promise<string | undefined>;
+  /** The end that it had before somebody undid its condition, if the certificate is still there. */
+  findIssued?(request: R, issuer: ReadyIssuer): FinalOutcome | undefined;
   signingInputOf(request: R): SigningInput;
   /** The status to apply, or undefined when there is nothing to write. */
   buildStatus(request: R, outcome: RequestOutcome, nowMs: number): object | undefined;

@@ -31,6 +31,7 @@ async function watch<R extends AnyRequest>(
     },
   } as unknown as KubernetesClient;
   const queued: string[] = [];
+  const delayed: [key: string, delayMs: number][] = [];
   const pipeline = new RequestPipeline(
     kind,
     {
@@ -49,6 +50,7 @@ async function watch<R extends AnyRequest>(
       },
       assertMaySign: () => {},
       enqueue: (key) => queued.push(key),
+      enqueueAfter: (key, delayMs) => delayed.push([key, delayMs]),
     },
     { requireApproval: true, maxRetryDurationMs: 0 },
   );
@@ -56,7 +58,7 @@ async function watch<R extends AnyRequest>(
   await clock.advance(0);
   stop.abort(new Error('The test is over'));
   await watching;
-  return { pipeline, queued };
+  return { pipeline, queued, delayed };
 }
 
 /** A request of that name; its state follows. */

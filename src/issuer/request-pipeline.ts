@@ -4,6 +4,7 @@
  */
 import { type Condition, READY } from '../api/index.ts';
 import { type Change, keyOf, type ReconcileResult, Reflector, type ReflectorDeps } from '../kubernetes/index.ts';
+import { backoffMs } from '../platform/index.ts';
 import type { DecisionPolicy } from './decide.ts';
 import type { IssuerId } from './issuer-reference.ts';
 import type { AnyRequest, RequestKind } from './request-kind.ts';
@@ -13,19 +14,24 @@ export type RequestPipelineDeps<R extends AnyRequest> = ReflectorDeps &
   Omit<RequestReconcilerDeps<R>, 'requests'> & {
     /** Puts a request on the queue. */
     readonly enqueue: (key: string) => void;
+    readonly enqueueAfter: (key: string, delayMs: number) => void;
   };
 
 const BY_ISSUER = 'issuer';
+/** Pauses before a request is finished once more that somebody made look unfinished: that must not become a storm. */
+const REOPENED_BACKOFF = { baseMs: 1_000, maxMs: 300_000, jitter: 0.2 };
 
 export class RequestPipeline<R extends AnyRequest> {
   readonly #kind: RequestKind<R>;
-  readonly #enqueue: (key: string) => void;
+  readonly #deps: Pick<RequestPipelineDeps<R>, 'enqueue' | 'enqueueAfter' | 'random'>;
   readonly #reflector: Reflector<R>;
   readonly #reconciler: RequestReconciler<R>;
+  /** By UID, how often somebody made a finished request look unfinished. */
+  readonly #reopened = new Map<string, number>();
 
   constructor(kind: RequestKind<R>, deps: RequestPipelineDeps<R>, policy: DecisionPolicy) {
     this.#kind = kind;
-    this.#enqueue = deps.enqueue;
+    this.#deps = deps;
     this.#reflector = new Reflector<R>(deps, {
       resource: kind.resource,
       fieldSelector: kind.fieldSelector,
@@ -58,7 +64,7 @@ export class RequestPipeline<R extends AnyRequest> {
 
   /** Puts every open request of an issuer on the queue. */
   wakeRequestsOf(id: IssuerId): void {
-    for (const request of this.#reflector.store.byIndex(BY_ISSUER, id)) this.#enqueue(keyOf(request));
+    for (const request of this.#reflector.store.byIndex(BY_ISSUER, id)) this.#deps.enqueue(keyOf(request));
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
@@ -72,11 +78,21 @@ export class RequestPipeline<R extends AnyRequest> {
   #onChange(change: Change<R>): void {
     if (change.type === 'deleted') {
       this.#reconciler.forget(change.previous.metadata.uid);
+      this.#reopened.delete(change.previous.metadata.uid);
       return;
     }
     const { current, previous } = change;
     if (this.#kind.isFinished(current)) this.#reconciler.forget(current.metadata.uid);
-    else if (previous === undefined || hasMoved(previous, current)) this.#enqueue(keyOf(current));
+    else if (previous?.metadata.uid === current.metadata.uid && this.#kind.isFinished(previous))
+      this.#onReopened(current);
+    else if (previous === undefined || hasMoved(previous, current)) this.#deps.enqueue(keyOf(current));
+  }
+
+  #onReopened(request: R): void {
+    const { uid } = request.metadata;
+    const times = (this.#reopened.get(uid) ?? 0) + 1;
+    this.#reopened.set(uid, times);
+    this.#deps.enqueueAfter(keyOf(request), backoffMs(times, REOPENED_BACKOFF, this.#deps.random));
   }
 }
 

@@ -32,7 +32,7 @@ import {
 } from '../x509/testing/authority.ts';
 import { signingInputOf } from './certificate-request-kind.ts';
 import type { IssuerConfiguration } from './configuration.ts';
-import { type SigningOutcome, sign } from './sign.ts';
+import { type SigningInput, type SigningOutcome, sign } from './sign.ts';
 
 const root = authority('Root');
 const intermediate = authority('Intermediate', { issuer: root });
@@ -51,11 +51,15 @@ interface Given {
 }
 
 async function run(given: Given): Promise<{ outcome: SigningOutcome; cfssl: CfsslDouble }> {
+  const request = certificateRequest({ spec: { request: (given.csr ?? csr).base64, ...given.spec } });
+  return await runInput(signingInputOf(request), given);
+}
+
+async function runInput(input: SigningInput, given: Given = {}) {
   const { signer = root, configuration = {}, beforePost = () => {} } = given;
   const asked = given.csr ?? csr;
   const cfssl = new CfsslDouble();
   cfssl.willAnswer(given.answer ?? signAnswer(issue(asked, signer)));
-  const request = certificateRequest({ spec: { request: asked.base64, ...given.spec } });
   const { signal } = new AbortController();
   const options = { signal, beforePost, now: () => NOW_MS };
   const askForSigner = async (): Promise<Certificate> => {
@@ -64,7 +68,7 @@ async function run(given: Given): Promise<{ outcome: SigningOutcome; cfssl: Cfss
     return signerNow.certificate;
   };
   const issuer = { ...readyIssuer(cfssl, signer, configuration), askForSigner };
-  return { outcome: await sign(signingInputOf(request), issuer, options), cfssl };
+  return { outcome: await sign(input, issuer, options), cfssl };
 }
 
 /** Without what the audit log tells. */
@@ -173,6 +177,81 @@ describe('sign()', () => {
     assert.equal(post?.sanExtension?.critical, false);
     assert.deepEqual(Buffer.from(post?.sanExtension?.value ?? []), Buffer.from(seq(dns('test.example'), otherName)));
     assert.equal((await run({})).cfssl.posts[0]?.sanExtension, undefined);
+  });
+
+  describe('a CA', () => {
+    const extensions = [san(dns('test.example')), basicConstraintsCa];
+    const forCa = newCsr({ extensions });
+    const spec = { isCA: true };
+    const answer = signAnswer(issue(forCa, root, { extensions }));
+
+    test('is asked of the profile for CAs, with the names as an extension', async () => {
+      const { outcome, cfssl } = await run({ csr: forCa, spec, answer, configuration: { caProfile: 'ca' } });
+      assert.equal(outcome.kind, 'signed', JSON.stringify(outcome));
+      const [{ sanExtension, ...post } = { csrPem: '' }] = cfssl.posts;
+      assert.deepEqual(post, { csrPem: forCa.pem, profile: 'ca', bundle: false });
+      assert.deepEqual(Buffer.from(sanExtension?.value ?? []), Buffer.from(seq(dns('test.example'))));
+    });
+
+    test('is asked of the ordinary profile where there is no other', async () => {
+      assert.equal((await run({ csr: forCa, spec, answer })).cfssl.posts[0]?.profile, undefined);
+    });
+
+    test('that is not asked for does not use the profile for CAs', async () => {
+      assert.equal((await run({ configuration: { caProfile: 'ca' } })).cfssl.posts[0]?.profile, undefined);
+    });
+
+    test('that only an annotation asks for is refused: it can be changed after the approval', async () => {
+      const refused = await runInput({ csrPem: csr.pem, isCa: true, caNeedsCsr: true });
+      assert.deepEqual(verdictOf(refused.outcome), {
+        kind: 'refused',
+        message: 'An annotation asks for a CA and the CSR does not; make the CSR with the basic constraint CA:TRUE',
+      });
+      assert.deepEqual(refused.cfssl.posts, []);
+      const agreed = await runInput({ csrPem: forCa.pem, isCa: true, caNeedsCsr: true }, { answer });
+      assert.equal(agreed.outcome.kind, 'signed');
+    });
+  });
+
+  describe('a duration', () => {
+    const HOUR_MS = 3_600_000;
+    /** Begin and end that were asked of CFSSL, relative to now. */
+    const askedFor = async (duration: string | undefined, maxDurationMs: number | undefined) => {
+      const { cfssl } = await run({
+        spec: duration === undefined ? {} : { duration },
+        configuration: { maxDurationMs },
+      });
+      const { notBeforeMs = Number.NaN, notAfterMs = Number.NaN } = cfssl.posts[0] ?? {};
+      return [notBeforeMs - NOW_MS, notAfterMs - NOW_MS];
+    };
+    // The CA ends an hour from now.
+    const cases: readonly [name: string, string | undefined, number | undefined, readonly [number, number]][] = [
+      ["is the profile's without a maximum", '50m', undefined, [Number.NaN, Number.NaN]],
+      ["is the profile's when the request wants none", undefined, HOUR_MS, [Number.NaN, Number.NaN]],
+      ['is asked for with both ends', '50m', HOUR_MS, [-300_000, 45 * 60_000]],
+      ['is backdated by at most a tenth', '10m', HOUR_MS, [-60_000, 9 * 60_000]],
+      ['is asked for in whole seconds', '1m1s', HOUR_MS, [-7_000, 54_000]],
+      ['ends at the maximum', '1h', 40 * 60_000, [-240_000, 36 * 60_000]],
+      ['ends with the CA', '24h', 48 * HOUR_MS, [-300_000, HOUR_MS]],
+    ];
+    for (const [name, duration, maxDurationMs, expected] of cases) {
+      test(name, async () => assert.deepEqual(await askedFor(duration, maxDurationMs), expected));
+    }
+
+    test('that is over before the certificate is there is refused', async () => {
+      for (const duration of ['59s', '0', '-1h']) {
+        const { outcome, cfssl } = await run({ spec: { duration }, configuration: { maxDurationMs: HOUR_MS } });
+        assert.equal(outcome.kind, 'refused');
+        assert.match(verdictOf(outcome).message ?? '', /^The request asks for a validity of .*; the least is 1m$/);
+        assert.deepEqual(cfssl.posts, []);
+      }
+    });
+
+    test('that CFSSL was asked for and did not give is a warning', async () => {
+      const { outcome } = await run({ spec: { duration: '30m' }, configuration: { maxDurationMs: HOUR_MS } });
+      assert.ok(outcome.kind === 'signed');
+      assert.deepEqual(outcome.warnings, ['The certificate ends later than CFSSL was asked to have it end']);
+    });
   });
 
   describe('the bundle', () => {

@@ -3,6 +3,7 @@
  * is compared with what was asked for. Nothing that leaves here is unchecked.
  */
 import { CfsslError, type SignRequest } from '../cfssl/index.ts';
+import { formatDuration } from '../platform/index.ts';
 import {
   buildChain,
   type Certificate,
@@ -25,6 +26,8 @@ import type { ReadyIssuer } from './issuer-session.ts';
 export interface SigningInput extends RequestedProperties {
   readonly csrPem: string;
   readonly isCa: boolean;
+  /** Whether the CSR too must say that it is for a CA: what says so beside it can be changed after the approval. */
+  readonly caNeedsCsr?: boolean;
 }
 
 export type SigningOutcome =
@@ -54,6 +57,10 @@ export interface AuditRecord {
   readonly notAfterMs: number;
 }
 
+/** A certificate that ends while it is being made serves nobody, and no request may make an issuer look at fault. */
+const MIN_DURATION_MS = 60_000;
+const BACKDATE_MS = 300_000;
+
 /** Differences that the request brings about; every other error is the issuer's. */
 const REQUEST_DIFFERENCES: ReadonlySet<DifferenceCode> = new Set(['Names', 'NotCa']);
 
@@ -74,8 +81,10 @@ export async function sign(
     if (error instanceof X509Error) return { kind: 'refused', message: error.message };
     throw error;
   }
+  const objection = findObjection(input, csr, issuer);
+  if (objection !== undefined) return { kind: 'refused', message: objection };
   const { signal, beforePost } = options;
-  const signRequest = buildSignRequest(csrPem, csr, issuer);
+  const signRequest = buildSignRequest(input, csr, { issuer, nowMs: options.now() });
   const answer = await issuer.client.sign(signRequest, { signal, beforePost });
 
   try {
@@ -99,7 +108,7 @@ export async function sign(
       // When nothing leads up from it, the message names whom it should lead to.
       chain: linked.length > 1 ? linked : trusted,
       nowMs: options.now(),
-      requested: input,
+      requested: { ...input, ...validityOf(signRequest) },
     });
     if (errors.length > 0) return { ...judge(errors), record };
     // Usages come from CFSSL's profile alone: that it has more than a request asks for is the rule, not news.
@@ -118,15 +127,60 @@ export async function sign(
   }
 }
 
-function buildSignRequest(csrPem: string, csr: CertificateSigningRequest, { configuration }: ReadyIssuer): SignRequest {
-  // CFSSL drops names that it does not know. Sent as an extension they survive, where the profile allows that.
-  const hasNamesToLose = csr.names.some(({ kind }) => kind === 'other');
+/** What keeps a readable CSR from being sent to CFSSL. */
+function findObjection(
+  { isCa, caNeedsCsr = false, durationMs }: SigningInput,
+  csr: CertificateSigningRequest,
+  { configuration }: ReadyIssuer,
+): string | undefined {
+  if (isCa && caNeedsCsr && !csr.requestsCa) {
+    return 'An annotation asks for a CA and the CSR does not; make the CSR with the basic constraint CA:TRUE';
+  }
+  if (configuration.maxDurationMs !== undefined && durationMs !== undefined && durationMs < MIN_DURATION_MS) {
+    return `The request asks for a validity of ${formatDuration(durationMs)}; the least is ${formatDuration(MIN_DURATION_MS)}`;
+  }
+  return undefined;
+}
+
+function buildSignRequest(
+  { csrPem, isCa, durationMs }: SigningInput,
+  csr: CertificateSigningRequest,
+  { issuer: { configuration, signer }, nowMs }: { readonly issuer: ReadyIssuer; readonly nowMs: number },
+): SignRequest {
+  // CFSSL drops names that it does not know, and nearly all names of a CA. Sent as an extension they survive, where the
+  // profile allows that.
+  const hasNamesToLose = isCa || csr.names.some(({ kind }) => kind === 'other');
+  const { maxDurationMs, caProfile } = configuration;
   return {
     csrPem,
+    ...(isCa && caProfile !== undefined ? { profile: caProfile } : {}),
+    ...(durationMs === undefined || maxDurationMs === undefined
+      ? {}
+      : chooseValidity(Math.min(durationMs, maxDurationMs), { nowMs, caEndsMs: signer.notAfterMs })),
     // Bundling servers issue a certificate for an Ed25519 key and then fail to bundle it.
     bundle: configuration.bundle && csr.publicKey.type !== 'ed25519',
     ...(hasNamesToLose && csr.sanExtension !== undefined ? { sanExtension: csr.sanExtension } : {}),
   };
+}
+
+/**
+ * Begin and end to ask for. Both, since CFSSL would round the begin by itself and so miss the duration by up to 5 min,
+ * more than cert-manager tolerates; it sets no limit to either. Backdated as CFSSL does it, but a short certificate less.
+ */
+function chooseValidity(
+  durationMs: number,
+  { nowMs, caEndsMs }: { readonly nowMs: number; readonly caEndsMs: number },
+): { readonly notBeforeMs: number; readonly notAfterMs: number } {
+  const notBeforeMs = wholeSeconds(nowMs - Math.min(BACKDATE_MS, durationMs / 10));
+  return { notBeforeMs, notAfterMs: wholeSeconds(Math.min(notBeforeMs + durationMs, caEndsMs)) };
+}
+
+function wholeSeconds(epochMs: number): number {
+  return Math.floor(epochMs / 1000) * 1000;
+}
+
+function validityOf({ notAfterMs }: SignRequest): { readonly notAfterMs?: number } {
+  return notAfterMs === undefined ? {} : { notAfterMs };
 }
 
 /**

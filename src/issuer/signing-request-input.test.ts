@@ -9,7 +9,7 @@ const DURATION = 'experimental.cert-manager.io/request-duration';
 describe('signingInputOfSigningRequest()', () => {
   test('is the CSR alone when nothing else is asked for', () => {
     const request = signingRequest({ spec: { request: Buffer.from('PEM\n').toString('base64') } });
-    assert.deepEqual(signingInputOfSigningRequest(request), { csrPem: 'PEM\n', isCa: false });
+    assert.deepEqual(signingInputOfSigningRequest(request), { csrPem: 'PEM\n', isCa: false, caNeedsCsr: true });
   });
 
   test('takes usages and lifetime from the spec, the CA flag from the annotation', () => {
@@ -20,6 +20,7 @@ describe('signingInputOfSigningRequest()', () => {
     assert.deepEqual(signingInputOfSigningRequest(request), {
       csrPem: '',
       isCa: true,
+      caNeedsCsr: true,
       usages: ['client auth'],
       durationMs: 3_600_000,
     });

@@ -9,6 +9,7 @@ export function signingInputOfSigningRequest(request: CertificateSigningRequest)
   return {
     csrPem: Buffer.from(spec.request, 'base64').toString('utf8'),
     isCa: metadata.annotations?.[IS_CA_ANNOTATION] === 'true',
+    caNeedsCsr: true,
     ...(spec.usages === undefined ? {} : { usages: spec.usages }),
     ...(typeof durationMs === 'number' ? { durationMs } : {}),
   };

@@ -5,8 +5,11 @@
  */
 import { type AccessReview, type CertificateSigningRequest, SUBJECT_ACCESS_REVIEWS } from '../api/index.ts';
 import type { KubernetesClient } from '../kubernetes/index.ts';
+import { printable } from '../x509/index.ts';
 import type { IssuerTarget } from './issuer-reference.ts';
 
+/** Names in the sentence are cut to this length. */
+const MAX_SHOWN = 253;
 /** A rule for all Issuers of a namespace may be written with this name. */
 const ANY_NAME = '*';
 
@@ -26,5 +29,6 @@ export async function findObjection(
     const { status } = await client.create(SUBJECT_ACCESS_REVIEWS, review, { signal });
     if (status?.allowed === true) return undefined;
   }
-  return `User "${user}" lacks the verb "reference" on signers.cert-manager.io "${name}" in namespace "${namespace}"`;
+  const [who, what] = [printable(user ?? '', MAX_SHOWN), printable(name, MAX_SHOWN)];
+  return `User "${who}" lacks the verb "reference" on signers.cert-manager.io "${what}" in namespace "${namespace}"`;
 }

@@ -55,6 +55,13 @@ describe('NamedObjectWatches', () => {
     await end();
   });
 
+  test('asks for exactly that name, whatever is in it', async () => {
+    const { server, watches, end } = start();
+    await watches.acquire(WIDGETS, 'ns', 'a,b=c\\', () => {}).synced();
+    for (const { options } of server.calls) assert.equal(options.fieldSelector, 'metadata.name=a\\,b\\=c\\\\');
+    await end();
+  });
+
   test('users of one object share one connection, released when the last goes', async () => {
     const { clock, server, watches, changes, acquire, end } = start();
     const [one, two] = [acquire('one'), acquire('two')];

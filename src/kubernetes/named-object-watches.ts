@@ -95,7 +95,7 @@ class NamedObjectWatch {
     this.#reflector = new Reflector(this.#deps, {
       resource,
       namespace,
-      fieldSelector: `metadata.name=${name}`,
+      fieldSelector: `metadata.name=${escapeFieldValue(name)}`,
       onListed: () => this.#update(this.#seen()),
       onFailure: (error) => {
         if (!this.#reflector.hasSynced()) this.#update({ state: 'failed', error: error as Error });
@@ -136,4 +136,9 @@ class NamedObjectWatch {
       }
     }
   }
+}
+
+/** A name may be anything that somebody wrote somewhere (apimachinery `pkg/fields`, `EscapeValue`). */
+function escapeFieldValue(value: string): string {
+  return value.replaceAll(/[\\,=]/g, (character) => `\\${character}`);
 }

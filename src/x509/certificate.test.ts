@@ -52,10 +52,7 @@ describe('parseCertificates', () => {
       version: 3,
       serialHex: 'f0',
       sha256Hex: createHash('sha256').update(bytes).digest('hex'),
-      subject: [
-        { type: 'O', value: 'B' },
-        { type: 'CN', value: 'a' },
-      ],
+      subject: [[{ type: 'O', value: 'B' }], [{ type: 'CN', value: 'a' }]],
       subjectText: 'CN=a,O=B',
       subjectDer: subject,
       issuerDer: subject,

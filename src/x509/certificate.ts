@@ -5,7 +5,7 @@ import { contextTag, type DerReader, openSequence, TAG } from './der.ts';
 import { printable, X509Error } from './errors.ts';
 import { NO_EXTENSIONS, parseExtensions } from './extensions.ts';
 import type { SubjectAltName } from './general-names.ts';
-import { formatName, type NameAttribute, parseName } from './name.ts';
+import { type DistinguishedName, formatName, parseName } from './name.ts';
 import { encodePem, parsePem } from './pem.ts';
 import { readTime } from './time.ts';
 import type { KeyUsage } from './usages.ts';
@@ -19,7 +19,7 @@ export interface Certificate {
   readonly serialHex: string;
   /** Fingerprint of the DER, lower-case hexadecimal. */
   readonly sha256Hex: string;
-  readonly subject: readonly NameAttribute[];
+  readonly subject: DistinguishedName;
   /** The subject for people: `CN=a.example,O=Example`. */
   readonly subjectText: string;
   readonly subjectDer: Uint8Array;
@@ -85,7 +85,7 @@ export function parseCertificateDer(der: Uint8Array): Certificate {
     version,
     serialHex,
     sha256Hex: hash('sha256', der, 'hex'),
-    subject: name.flat(),
+    subject: name,
     subjectText: printable(formatName(name), 200),
     subjectDer: subject.encoded,
     issuerDer: issuer.encoded,

@@ -57,14 +57,14 @@ const ip = (...bytes: readonly number[]) => der(0x87, Buffer.from(bytes));
 
 describe('checkIssued', () => {
   test('finds nothing to say about what was asked for', () => {
-    const subject = seq(attribute('2.5.4.11', text('x')), attribute('2.5.4.11', text('y')), cn('a'));
-    const regrouped = seq(cn('a'), set(seq(oid('2.5.4.11'), text('y', 0x13)), seq(oid('2.5.4.11'), text('x'))));
+    const subject = seq(set(seq(oid('2.5.4.11'), text('x')), seq(oid('2.5.4.11'), text('y'))), cn('a'));
+    const recoded = seq(set(seq(oid('2.5.4.11'), text('y', 0x13)), seq(oid('2.5.4.11'), text('x'))), cn('a'));
     const names = [dns('a'), ip(10, 0, 0, 1), text('a@b', 0x81), text('spiffe://a', 0x86)] as const;
     const usages = [keyUsage(0b1010_0000), extendedKeyUsage('1.3.6.1.5.5.7.3.1')];
     assert.deepEqual(
       check({
         csr: { subject, extensions: [san(...names), ...usages] },
-        issued: { subject: regrouped, extensions: [...usages, san(...names.toReversed())] },
+        issued: { subject: recoded, extensions: [...usages, san(...names.toReversed())] },
         requested: {
           isCa: false,
           usages: ['signing', 'key encipherment', 'server auth'],
@@ -178,7 +178,7 @@ describe('checkIssued', () => {
     const expired = error('Validity', 'The certificate has already expired');
     const early = error('Validity', "The certificate is not valid yet: the CA's clock is ahead of ours");
     const rows: readonly (readonly [string, number, object])[] = [
-      ['serves at its last moment', bare.notAfterMs, NOTHING],
+      ['serves at its last moment', bare.notAfterMs, { errors: [] }],
       ['has expired a moment later', bare.notAfterMs + 1, expired],
       ['may begin in five minutes', bare.notBeforeMs - 300_000, NOTHING],
       ['may not begin later', bare.notBeforeMs - 300_001, early],
@@ -188,7 +188,7 @@ describe('checkIssued', () => {
       authority('ca', { key: ca.key, notBefore: '20200101000000Z', notAfter: '20300101000000Z' }).certificate,
     ];
     for (const [name, nowMs, expected] of rows) {
-      test(name, () => assert.deepEqual(check({ issued: bare, nowMs, chain }), expected));
+      test(name, () => assert.partialDeepStrictEqual(check({ issued: bare, nowMs, chain }), expected));
     }
   });
 
@@ -259,7 +259,25 @@ describe('checkIssued', () => {
       );
     });
 
-    test('is compared as a multiset', () => {
+    test('in another order or grouping is a warning of its own', () => {
+      const [ou, o] = [attribute('2.5.4.11', text('x')), attribute('2.5.4.10', text('o'))];
+      const sorts = (asked: string, issued: string) =>
+        warning(
+          'SubjectOrder',
+          `CFSSL sorts subjects: the CSR asks for ${asked}, in this order, the certificate has ${issued}`,
+        );
+      assert.deepEqual(
+        check({ csr: { subject: seq(cn('a'), o, ou) }, issued: { subject: seq(o, ou, cn('a')) } }),
+        sorts('CN=a, O=o, OU=x', 'O=o, OU=x, CN=a'),
+      );
+      const [x, y] = [seq(oid('2.5.4.11'), text('x')), seq(oid('2.5.4.11'), text('y'))];
+      assert.deepEqual(
+        check({ csr: { subject: seq(set(y), set(x)) }, issued: { subject: seq(set(x, y)) } }),
+        sorts('OU=y, OU=x', 'OU=x+OU=y'),
+      );
+    });
+
+    test('is compared as a multiset first', () => {
       const twice = seq(cn('a'), cn('a'));
       assert.equal(check({ csr: { subject: twice }, issued: { subject: seq(cn('a')) } }).warnings.length, 1);
       assert.equal(check({ csr: { subject: twice }, issued: { subject: twice } }).warnings.length, 0);
@@ -320,20 +338,31 @@ describe('checkIssued', () => {
       ['may be 30 s longer', { durationMs: lifetimeMs - 30_000 }, NOTHING],
       ['may not be longer', { durationMs: lifetimeMs - 30_001 }, long],
       [
-        'goes after the end that was sent: short',
+        'may not end before what was sent',
         { durationMs: lifetimeMs, notAfterMs: bare.notAfterMs + 30_001 },
-        short,
+        warning('ShortValidity', 'The certificate ends sooner than CFSSL was asked to have it end'),
       ],
       [
-        'goes after the end that was sent: long',
+        'may not end after what was sent',
         { durationMs: lifetimeMs, notAfterMs: bare.notAfterMs - 30_001 },
-        long,
+        warning('LongValidity', 'The certificate ends later than CFSSL was asked to have it end'),
       ],
-      ['goes after the end that was sent: right', { durationMs: 1, notAfterMs: bare.notAfterMs }, NOTHING],
+      ['may end as was sent', { notAfterMs: bare.notAfterMs }, NOTHING],
+      ['is compared too when less was sent', { durationMs: 2 * lifetimeMs, notAfterMs: bare.notAfterMs }, short],
     ];
     for (const [name, requested, expected] of rows) {
       test(name, () => assert.deepEqual(check({ issued: bare, requested }), expected));
     }
+  });
+
+  test('a renewal that is due at once is a warning', () => {
+    const loop = warning(
+      'RenewalLoop',
+      'Two thirds of the validity are over already, so cert-manager renews the certificate over and over; give the profile a longer expiry',
+    );
+    const twoThirdsMs = bare.notBeforeMs + (2 / 3) * (bare.notAfterMs - bare.notBeforeMs);
+    assert.deepEqual(check({ issued: bare, nowMs: twoThirdsMs - 1 }), NOTHING);
+    assert.deepEqual(check({ issued: bare, nowMs: twoThirdsMs }), loop);
   });
 
   describe('CA certificates', () => {

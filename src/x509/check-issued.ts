@@ -10,7 +10,7 @@ import { type Certificate, isIssuedBy } from './certificate.ts';
 import type { CertificateSigningRequest } from './csr.ts';
 import { printable } from './errors.ts';
 import { describeName, nameKey, type SubjectAltName } from './general-names.ts';
-import type { NameAttribute } from './name.ts';
+import type { DistinguishedName } from './name.ts';
 import { usageKey } from './usages.ts';
 
 export type DifferenceCode =
@@ -32,6 +32,8 @@ export type DifferenceCode =
 export type WarningCode =
   /** Another subject than the CSR's. */
   | 'Subject'
+  /** The subject's parts in another order or grouping: CFSSL sorts them (a literal subject). */
+  | 'SubjectOrder'
   /** Usages that were asked for are missing. */
   | 'MissingUsages'
   /** It has usages that were not asked for. */
@@ -40,6 +42,8 @@ export type WarningCode =
   | 'ShortValidity'
   /** It ends later than asked. */
   | 'LongValidity'
+  /** cert-manager renews it at once, and its successor too. */
+  | 'RenewalLoop'
   /** It ends after a certificate of its chain. */
   | 'OutlivesCa';
 
@@ -65,7 +69,7 @@ export interface RequestedProperties {
   /** Key usages and extended key usages together, in cert-manager's words (`spec.usages`), or OIDs. */
   readonly usages?: readonly string[];
   readonly durationMs?: number;
-  /** The end that was asked for, where it was sent; it goes before `durationMs`. */
+  /** The end that CFSSL was asked for, if it was. */
   readonly notAfterMs?: number;
 }
 
@@ -100,6 +104,7 @@ export function checkIssued(check: IssuedCheck): CheckResult {
       ...compareSubject(csr, certificate),
       ...compareUsages(certificate, requested.usages ?? [...csr.keyUsages, ...csr.extendedKeyUsages]),
       ...compareDuration(certificate, requested),
+      ...checkRenewal(certificate, nowMs),
       ...compareWithChain(certificate, issuers),
     ],
   };
@@ -156,18 +161,27 @@ function checkPoison({ hasCtPoison }: Certificate): Difference[] {
   return hasCtPoison ? [{ code: 'Poison', message: 'The certificate is a precertificate (CT poison)' }] : [];
 }
 
-/** As multisets of attributes, since CFSSL regroups and reorders them. */
+/** First as multisets of attributes, then with their order and grouping: CFSSL keeps neither. */
 function compareSubject(csr: CertificateSigningRequest, certificate: Certificate): Difference<WarningCode>[] {
-  const asked = attributeTexts(csr.subject);
-  const issued = attributeTexts(certificate.subject);
-  if (asked.join('\n') === issued.join('\n')) return [];
-  const message = `The CSR asks for subject ${list(asked)}, the certificate has ${list(issued)}`;
-  return [{ code: 'Subject', message }];
+  const asked = csr.subject.map(rdnTexts);
+  const issued = certificate.subject.map(rdnTexts);
+  if (asked.flat().toSorted().join('\n') !== issued.flat().toSorted().join('\n')) {
+    const message = `The CSR asks for subject ${listSorted(asked)}, the certificate has ${listSorted(issued)}`;
+    return [{ code: 'Subject', message }];
+  }
+  const [askedOrder, issuedOrder] = [asked, issued].map((rdns) => list(rdns.map((rdn) => rdn.join('+'))));
+  if (askedOrder === issuedOrder) return [];
+  const message = `CFSSL sorts subjects: the CSR asks for ${askedOrder}, in this order, the certificate has ${issuedOrder}`;
+  return [{ code: 'SubjectOrder', message }];
 }
 
-/** Printable, hence free of line breaks, and sorted. */
-function attributeTexts(attributes: readonly NameAttribute[]): string[] {
-  return attributes.map(({ type, value }) => `${type}=${printable(value, 200)}`).toSorted();
+/** Printable, hence free of line breaks; sorted, as an RDN is a set. */
+function rdnTexts(rdn: DistinguishedName[number]): string[] {
+  return rdn.map(({ type, value }) => `${type}=${printable(value, 200)}`).toSorted();
+}
+
+function listSorted(rdns: readonly (readonly string[])[]): string {
+  return list(rdns.flat().toSorted());
 }
 
 function compareUsages(certificate: Certificate, usages: readonly string[]): Difference<WarningCode>[] {
@@ -189,17 +203,33 @@ function compareUsages(certificate: Certificate, usages: readonly string[]): Dif
 
 function compareDuration(certificate: Certificate, requested: RequestedProperties): Difference<WarningCode>[] {
   const { notBeforeMs, notAfterMs } = certificate;
+  const sentCode = requested.notAfterMs === undefined ? undefined : codeOfExcess(notAfterMs - requested.notAfterMs);
+  if (sentCode !== undefined) {
+    const when = sentCode === 'ShortValidity' ? 'sooner' : 'later';
+    return [{ code: sentCode, message: `The certificate ends ${when} than CFSSL was asked to have it end` }];
+  }
   const { durationMs } = requested;
-  const askedEndMs = requested.notAfterMs ?? (durationMs === undefined ? undefined : notBeforeMs + durationMs);
-  if (askedEndMs === undefined) return [];
-  const excessMs = notAfterMs - askedEndMs;
-  if (excessMs < -DURATION_TOLERANCE_MS) {
-    return [{ code: 'ShortValidity', message: 'The certificate is valid for less time than the request asks for' }];
-  }
-  if (excessMs > DURATION_TOLERANCE_MS) {
-    return [{ code: 'LongValidity', message: 'The certificate is valid for more time than the request asks for' }];
-  }
-  return [];
+  const code = durationMs === undefined ? undefined : codeOfExcess(notAfterMs - notBeforeMs - durationMs);
+  if (code === undefined) return [];
+  const howMuch = code === 'ShortValidity' ? 'less' : 'more';
+  return [{ code, message: `The certificate is valid for ${howMuch} time than the request asks for` }];
+}
+
+function codeOfExcess(excessMs: number): 'ShortValidity' | 'LongValidity' | undefined {
+  if (Math.abs(excessMs) <= DURATION_TOLERANCE_MS) return undefined;
+  return excessMs < 0 ? 'ShortValidity' : 'LongValidity';
+}
+
+/**
+ * cert-manager renews when two thirds of the validity are over (`RenewalTime` in its `pkg/util/pki/renewaltime.go`).
+ * CFSSL backdates by 5 min, so with a validity under 7.5 min that is in the past from the start, and so it is for the
+ * next certificate.
+ */
+function checkRenewal({ notBeforeMs, notAfterMs }: Certificate, nowMs: number): Difference<WarningCode>[] {
+  const renewalMs = notBeforeMs + (2 / 3) * (notAfterMs - notBeforeMs);
+  if (renewalMs > nowMs || notAfterMs < nowMs) return [];
+  const message = 'Two thirds of the validity are over already, so cert-manager renews the certificate over and over';
+  return [{ code: 'RenewalLoop', message: `${message}; give the profile a longer expiry` }];
 }
 
 function compareWithChain(certificate: Certificate, issuers: readonly Certificate[]): Difference<WarningCode>[] {

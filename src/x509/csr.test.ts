@@ -81,13 +81,15 @@ describe('parseCsr', () => {
     );
   });
 
-  test('reads the subject as types and values, whatever the grouping', () => {
+  test('reads the subject as RDNs of types and values', () => {
     const multiValued = set(seq(oid('2.5.4.11'), text('b')), seq(oid('2.5.4.11'), text('a', 0x13)));
     assert.deepEqual(csr({ subject: seq(cn('x'), multiValued, attribute('1.2.3.4', int(5))) }).subject, [
-      { type: 'CN', value: 'x' },
-      { type: 'OU', value: 'b' },
-      { type: 'OU', value: 'a' },
-      { type: '1.2.3.4', value: '#020105' },
+      [{ type: 'CN', value: 'x' }],
+      [
+        { type: 'OU', value: 'b' },
+        { type: 'OU', value: 'a' },
+      ],
+      [{ type: '1.2.3.4', value: '#020105' }],
     ]);
   });
 

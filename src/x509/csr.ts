@@ -6,7 +6,7 @@ import { toLatin1 } from './bytes.ts';
 import { contextTag, type DerReader, openSequence, TAG } from './der.ts';
 import { type Extension, type Extensions, NO_EXTENSIONS, parseExtensions } from './extensions.ts';
 import type { SubjectAltName } from './general-names.ts';
-import { type NameAttribute, parseName } from './name.ts';
+import { type DistinguishedName, parseName } from './name.ts';
 import { parsePem } from './pem.ts';
 import { type PublicKey, parsePublicKey } from './public-key.ts';
 import { parseSignatureAlgorithm, type SignatureAlgorithm, verifySignature } from './signature.ts';
@@ -16,8 +16,7 @@ export interface CertificateSigningRequest {
   readonly der: Uint8Array;
   /** The only version there is, 0. */
   readonly version: 0;
-  /** All attributes of the subject; their order and grouping are lost, since CFSSL changes both. */
-  readonly subject: readonly NameAttribute[];
+  readonly subject: DistinguishedName;
   readonly subjectIsEmpty: boolean;
   readonly publicKey: PublicKey;
   readonly spkiDer: Uint8Array;
@@ -65,7 +64,7 @@ export function parseCsrDer(der: Uint8Array): CertificateSigningRequest {
   const fields = info.inside;
   const version = fields.readSmallInteger('the version');
   if (version !== 0) throw fields.error('X509_CONTENT', `the version is ${version}, not 0`);
-  const subject = parseName(fields.enter(TAG.sequence, 'the subject')).flat();
+  const subject = parseName(fields.enter(TAG.sequence, 'the subject'));
   const spki = fields.enterEncoded(TAG.sequence, 'the public key');
   const publicKey = parsePublicKey(spki.inside);
   // RFC 2986 demands the attributes, openssl and Go do not

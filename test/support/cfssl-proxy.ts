@@ -37,16 +37,19 @@ export interface CfsslProxy extends AsyncDisposable {
   readonly forwarded: number;
   /** Signings that arrived. */
   readonly received: number;
+  /** Calls of any kind that arrived, probes and checks of an issuer among them. */
+  readonly calls: number;
   /** Which calls are faulty, and how; undefined for none. */
   fault: { readonly of: 'signings' | 'all calls'; readonly make: Fault } | undefined;
   close(): Promise<void>;
 }
 
 export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
-  const counts = { forwarded: 0, received: 0 };
+  const counts = { forwarded: 0, received: 0, calls: 0 };
   let fault: CfsslProxy['fault'];
 
   const onCall = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    counts.calls += 1;
     const body = Buffer.concat(await request.toArray()).toString('utf8');
     const csrPem = request.url?.endsWith('/authsign') === true ? readCsr(body) : undefined;
     const isSigning = csrPem !== undefined && csrPem !== '';
@@ -80,6 +83,9 @@ export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
     },
     get received() {
       return counts.received;
+    },
+    get calls() {
+      return counts.calls;
     },
     get fault() {
       return fault;

@@ -13,8 +13,12 @@ export interface CfsslServer {
   brokenBy: number | undefined;
   /** While this is pending, nothing is answered. */
   held: Promise<void>;
+  /** Whether it reads the validity that it is asked for. */
+  obeysValidity: boolean;
+  /** A profile that it does not know. */
+  unknownProfile: string | undefined;
   /** What it was asked, in order. */
-  readonly calls: ('info' | 'probe')[];
+  readonly calls: ('info' | 'probe' | 'validity')[];
 }
 
 /** Ends with the test. */
@@ -24,7 +28,8 @@ export async function startCfsslServer(
 ): Promise<CfsslServer> {
   const calls: CfsslServer['calls'] = [];
   const server = await startServer(t, ({ path, body }, response) => {
-    const call = path === '/api/v1/cfssl/info' ? 'info' : 'probe';
+    const asked = path === '/api/v1/cfssl/info' ? undefined : requestOf(body);
+    const call = asked === undefined ? 'info' : asked.NotAfter === undefined ? 'probe' : 'validity';
     calls.push(call);
     const answer = (status: number, text: string): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(text);
@@ -32,12 +37,28 @@ export async function startCfsslServer(
     void state.held.then(() => {
       if (state.brokenBy !== undefined) answer(state.brokenBy, 'Broken\n');
       else if (call === 'info') answer(200, success({ certificate: state.caPem, usages: [], expiry: '1h' }));
+      else if (call === 'validity' && state.obeysValidity) answer(400, failure(1, 'parsing time "x" as "2006"'));
       else if (!isAuthentic(body, state.key)) answer(400, failure(1, 'invalid token'));
-      else answer(400, failure(1, 'invalid request'));
+      else if (asked?.profile !== undefined && asked.profile === state.unknownProfile) {
+        answer(400, failure(1, 'invalid profile'));
+      } else answer(400, failure(1, 'invalid request'));
     });
   });
-  const state: CfsslServer = { url: server.url, ...initial, brokenBy: undefined, held: Promise.resolve(), calls };
+  const state: CfsslServer = {
+    url: server.url,
+    ...initial,
+    brokenBy: undefined,
+    held: Promise.resolve(),
+    obeysValidity: true,
+    unknownProfile: undefined,
+    calls,
+  };
   return state;
+}
+
+function requestOf(body: string): { readonly profile?: string; readonly NotAfter?: string } {
+  const { request } = JSON.parse(body) as { request: string };
+  return JSON.parse(Buffer.from(request, 'base64').toString('utf8')) as ReturnType<typeof requestOf>;
 }
 
 function isAuthentic(body: string, key: string): boolean {

@@ -8,6 +8,8 @@ x509.cryptoProvider.set(webcrypto as never);
 
 export interface CsrOptions {
   readonly commonName?: string;
+  /** In RFC 4514's syntax, encoded in the order of the text; goes before `commonName`. */
+  readonly subject?: string;
   readonly dnsNames?: readonly string[];
   /** Ask for a CA, in the basic constraints. */
   readonly isCa?: boolean;
@@ -16,6 +18,7 @@ export interface CsrOptions {
 /** PEM of a CSR with a new P-256 key. */
 export async function createCsr({
   commonName,
+  subject = commonName === undefined ? undefined : `CN=${commonName}`,
   dnsNames = ['test.example'],
   isCa = false,
 }: CsrOptions = {}): Promise<string> {
@@ -23,7 +26,7 @@ export async function createCsr({
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const names = dnsNames.map((value) => ({ type: 'dns' as const, value }));
   const csr = await x509.Pkcs10CertificateRequestGenerator.create({
-    ...(commonName === undefined ? {} : { name: `CN=${commonName}` }),
+    ...(subject === undefined ? {} : { name: subject }),
     keys: keys as never,
     signingAlgorithm: algorithm,
     extensions: [

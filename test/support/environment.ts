@@ -6,7 +6,7 @@
 import { after } from 'node:test';
 import { CERTIFICATE_REQUESTS, type CertificateRequest, type Condition } from '../../src/api/index.ts';
 import { type Cluster, judge, type Manifest, openCluster } from '../../tools/cluster.ts';
-import { type IssuerProcess, startIssuer } from '../../tools/issuer-process.ts';
+import { type IssuerProcess, type IssuerProcessOptions, startIssuer } from '../../tools/issuer-process.ts';
 import { applyOurCrds } from '../../tools/our-crds.ts';
 import {
   type Cfssl,
@@ -61,9 +61,13 @@ export function getServers(name = 'shared'): Promise<Servers> {
   return servers;
 }
 
-async function startEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environment> {
+/** Servers of the test's own with an issuer that is started as it says. */
+export async function startEnvironment(
+  kind: 'cert-manager' | 'bare',
+  start: (options: IssuerProcessOptions) => Promise<IssuerProcess> = startIssuer,
+): Promise<Environment> {
   const servers = await startServers(kind);
-  const issuer = cleanup.use(await startIssuer({ access: servers.controlPlane }));
+  const issuer = cleanup.use(await start({ access: servers.controlPlane }));
   return { ...servers, issuer };
 }
 
@@ -123,13 +127,23 @@ export function issuerManifests(
 /** Creates a CertificateRequest, without any condition. */
 export async function createRequest(
   cluster: Cluster,
-  { namespace, name, issuerRef, csr }: { namespace: string; name: string; issuerRef: object; csr?: CsrOptions },
+  {
+    namespace,
+    name,
+    issuerRef,
+    csr,
+    spec = {},
+  }: { namespace: string; name: string; issuerRef: object; csr?: CsrOptions; spec?: object },
 ): Promise<void> {
   await cluster.create({
     apiVersion: 'cert-manager.io/v1',
     kind: 'CertificateRequest',
     metadata: { namespace, name },
-    spec: { request: Buffer.from(await createCsr(csr)).toString('base64'), issuerRef: { group: GROUP, ...issuerRef } },
+    spec: {
+      request: Buffer.from(await createCsr(csr)).toString('base64'),
+      issuerRef: { group: GROUP, ...issuerRef },
+      ...spec,
+    },
   });
 }
 

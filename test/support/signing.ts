@@ -85,6 +85,10 @@ export class CfsslDouble implements CfsslClient {
     throw new Error('An unexpected probe');
   }
 
+  findIgnoringValidity(): Promise<readonly string[]> {
+    throw new Error('An unexpected probe');
+  }
+
   info(): Promise<InfoAnswer> {
     throw new Error('An unexpected info');
   }
@@ -106,6 +110,7 @@ export function readyIssuer(
     endpoints: [{ url: 'https://ca.example', origin: 'https://ca.example', path: '' }],
     label: 'main',
     profile: undefined,
+    caProfile: undefined,
     bundle: false,
     secret: 'team/ca-key',
     key: parseAuthKey('00'),
@@ -114,6 +119,7 @@ export function readyIssuer(
     trustPem: undefined,
     clientCertificate: undefined,
     chain: [],
+    maxDurationMs: undefined,
     timeoutMs: 10_000,
     healthCheckIntervalMs: 60_000,
     ...overrides,

@@ -34,7 +34,7 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 const HOUR_MS = 3_600_000;
 const LIFE_MS = 10 * 365 * 24 * HOUR_MS;
 
-/** Makes an authority: self-signed, or signed by `issuer` and then good for leaf certificates only. */
+/** Makes an authority: self-signed, or signed by `issuer` and then good for leaf certificates and CAs that sign no other CA. */
 export async function createAuthority(name: string, issuer?: Authority): Promise<Authority> {
   const keys = await createKeys();
   const subject = `CN=${name}`;
@@ -46,7 +46,7 @@ export async function createAuthority(name: string, issuer?: Authority): Promise
     signingKey: issuer?.privateKey ?? keys.privateKey,
     signingAlgorithm: ALGORITHM,
     extensions: [
-      new x509.BasicConstraintsExtension(true, issuer === undefined ? undefined : 0, true),
+      new x509.BasicConstraintsExtension(true, issuer === undefined ? undefined : 1, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       ...(issuer === undefined ? [] : [await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey)]),

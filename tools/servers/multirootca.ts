@@ -14,18 +14,22 @@ import { withFreePort } from './ports.ts';
 import { createTestCa, LABELS, type Label, type TestCa } from './test-ca.ts';
 
 const DAY_SECONDS = 86_400;
+const SUBJECT_ALT_NAME = '2.5.29.17';
 const SERVER_USAGES = ['digital signature', 'key encipherment', 'server auth', 'client auth'];
 
 const PROFILES = {
   default: { key: 'server', expirySeconds: 365 * DAY_SECONDS, usages: SERVER_USAGES },
   server: { key: 'server', expirySeconds: 365 * DAY_SECONDS, usages: SERVER_USAGES },
   'server-short': { key: 'server', expirySeconds: 600, usages: SERVER_USAGES },
+  // CFSSL backdates by 5 min, so what is left of it is 1 min.
+  'server-brief': { key: 'server', expirySeconds: 360, usages: SERVER_USAGES },
   whitelist: {
     key: 'server',
     expirySeconds: 365 * DAY_SECONDS,
     usages: SERVER_USAGES,
     nameWhitelist: String.raw`^[a-z0-9.-]+\.allowed\.example$`,
   },
+  ca: { key: 'server', expirySeconds: 30 * DAY_SECONDS, usages: ['cert sign', 'crl sign'], isCa: true },
   client: { key: 'client', expirySeconds: 365 * DAY_SECONDS, usages: ['digital signature', 'client auth'] },
 } as const;
 
@@ -36,6 +40,8 @@ export interface Profile {
   readonly authKey: string;
   readonly expirySeconds: number;
   readonly usages: readonly string[];
+  /** It makes every certificate a CA, and permits that a request brings its own subjectAltName extension. */
+  readonly isCa?: boolean;
   /** A regular expression that every name must match. */
   readonly nameWhitelist?: string;
 }
@@ -174,6 +180,12 @@ function buildConfiguration(authKeys: AuthKeys): object {
       usages: profile.usages,
       expiry: `${profile.expirySeconds}s`,
       auth_key: profile.key,
+      ...('isCa' in profile
+        ? {
+            ca_constraint: { is_ca: true, max_path_len: 0, max_path_len_zero: true },
+            allowed_extensions: [SUBJECT_ALT_NAME],
+          }
+        : {}),
       ...('nameWhitelist' in profile ? { name_whitelist: profile.nameWhitelist } : {}),
     },
   ]);
