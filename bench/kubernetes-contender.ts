@@ -1,10 +1,7 @@
 /**
  * One measurement of one client, in a process of its own: `kubernetes-contender.ts <who> <what> <kubeconfig>`. Prints one
- * line of JSON. Started by `kubernetes-runtime.ts`, which says what the figures mean. @kubernetes/client-node comes from
- * node_modules, or from the folder that CLIENT_NODE names.
+ * line of JSON. Started by `kubernetes-runtime.ts`, which bundles it and says what the figures mean.
  */
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createKubernetesClient,
@@ -136,9 +133,7 @@ async function createOurs(prunes: boolean): Promise<Contender> {
 }
 
 async function createTheirs(): Promise<Contender> {
-  const folder = process.env['CLIENT_NODE'];
-  const path = folder === undefined ? import.meta.filename : join(folder, 'package.json');
-  const library = (await import(createRequire(path).resolve('@kubernetes/client-node'))) as ClientNode;
+  const library = (await import('@kubernetes/client-node')) as unknown as ClientNode;
   const config = new library.KubeConfig();
   config.loadFromFile(kubeconfig);
   const api = config.makeApiClient(library.CustomObjectsApi);

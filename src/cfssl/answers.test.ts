@@ -39,6 +39,8 @@ const row = (symptom: string, status: number, body: string, code: CfsslErrorCode
 });
 const error = failure;
 const html = '<html><head><title>Proxy</title></head></html>\n';
+const nginx = (title: string): string =>
+  `<html>\r\n<head><title>400 ${title}</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n`;
 const inner = (code: number, message: string): string => failure(7400, failure(code, message));
 
 /** All rows but those without an answer (network-errors.test.ts) and "certificate does not fit the CSR" (issuer/). */
@@ -49,6 +51,15 @@ const ROWS: readonly Row[] = [
     'Client sent an HTTP request to an HTTPS server.\n',
     'CFSSL_WRONG_SCHEME',
   ),
+  row(
+    '400 of nginx: plain HTTP',
+    400,
+    nginx('The plain HTTP request was sent to HTTPS port'),
+    'CFSSL_WRONG_SCHEME',
+  ),
+  row('400 of nginx: no client certificate', 400, nginx('No required SSL certificate was sent'), 'CFSSL_TLS_TRUST'),
+  row('400 of nginx: a wrong client certificate', 400, nginx('The SSL certificate error'), 'CFSSL_TLS_TRUST'),
+  row('400 of nginx for another reason', 400, nginx('Bad Request'), 'CFSSL_UNKNOWN_REFUSAL'),
   row('200 not JSON', 200, html, 'CFSSL_INVALID_ANSWER', true),
   row('200 not JSON: empty', 200, '', 'CFSSL_INVALID_ANSWER', true),
   row('200 not JSON: BOM', 200, `\ufeff${success({ certificate: certPem })}`, 'CFSSL_INVALID_ANSWER', true),

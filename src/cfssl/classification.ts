@@ -102,13 +102,16 @@ const ERROR_ROWS: readonly ErrorRow[] = [
 
 interface TextRow {
   readonly status: number;
-  readonly text: string;
+  readonly text: string | RegExp;
   readonly code: CfsslErrorCode;
 }
 
-/** Plain text that Go's server and CFSSL's mutual TLS write in place of an envelope. */
+/** What Go's server, CFSSL's mutual TLS and nginx (`ngx_http_special_response.c`) write in place of an envelope. */
 const TEXT_ROWS: readonly TextRow[] = [
   { status: 400, text: 'Client sent an HTTP request to an HTTPS server.', code: 'CFSSL_WRONG_SCHEME' },
+  { status: 400, text: /<title>400 The plain HTTP request was sent to HTTPS port</, code: 'CFSSL_WRONG_SCHEME' },
+  { status: 400, text: /<title>400 No required SSL certificate was sent</, code: 'CFSSL_TLS_TRUST' },
+  { status: 400, text: /<title>400 The SSL certificate error</, code: 'CFSSL_TLS_TRUST' },
   { status: 403, text: 'Invalid CN', code: 'CFSSL_CLIENT_NAME_REFUSED' },
 ];
 
@@ -132,7 +135,7 @@ export function classifyError({ code, message }: CfsslMessage): Verdict | undefi
 /** What an answer without an envelope means; also the last resort for an envelope that is in no row. */
 export function classifyText(status: number, text: string): Verdict | undefined {
   return toVerdict(
-    TEXT_ROWS.find((row) => row.status === status && row.text === text.trim()) ??
+    TEXT_ROWS.find((row) => row.status === status && matches(text.trim(), row.text)) ??
       OTHER_ROWS.find((row) => isWithin(status, row.statuses)),
   );
 }

@@ -162,6 +162,36 @@ const cases: readonly Case[] = [
     input: { attempts: { firstAtMs: 0, lastError: 'CFSSL answers 503' }, nowMs: 300_000 },
     expected: { action: 'sign' },
   },
+  {
+    name: 'what somebody wrote into the status of the issuer is made printable, and cut',
+    input: {
+      issuer: issuer({
+        conditions: [
+          ready({ status: 'False', reason: 'x'.repeat(129), message: `\u001b[2J\0%s\n${'y'.repeat(4_000)}` }),
+        ],
+      }),
+    },
+    expected: {
+      action: 'wait',
+      event: 'WaitingForIssuerReady',
+      message: `Waiting for issuer to become ready. Current issuer ready condition is "${'x'.repeat(128)}…": \\u{1b}[2J\\u{0}%s\\u{a}${'y'.repeat(3_992)}….`,
+    },
+  },
+  {
+    name: 'so is the name of an issuer that there is not',
+    input: {
+      request: certificateRequest({
+        conditions: [APPROVED],
+        spec: { issuerRef: { group: 'cfssl-issuer.wikimedia.org', kind: 'Issuer', name: '\u001b[2J' } },
+      }),
+      issuer: undefined,
+    },
+    expected: {
+      action: 'wait',
+      event: 'WaitingForIssuerExist',
+      message: 'issuers.cfssl-issuer.wikimedia.org "\\u{1b}[2J" not found. Waiting for it to be created.',
+    },
+  },
   { name: 'approved, issuer ready', input: {}, expected: { action: 'sign' } },
   {
     name: 'missing kind means Issuer',

@@ -105,3 +105,20 @@ describe('problemOf()', () => {
     assert.match(message, /; check spec.profile: the server has no default profile for label "main"$/);
   });
 });
+
+describe('IssuerProblem', () => {
+  test('is printable, whatever the spec has in it', () => {
+    const { message } = new IssuerProblem('SecretNotFound', 'Secret team/\u001b[2J\0\n does not exist');
+    assert.equal(message, 'Secret team/\\u{1b}[2J\\u{0}\\u{a} does not exist');
+  });
+
+  test('is bounded', () => {
+    assert.equal(new IssuerProblem('InvalidSpec', 'x'.repeat(100_000)).message.length, 24_001);
+  });
+
+  test('shows the beginning of a long label or profile, and the remedy whole', () => {
+    const long = { ...context, label: 'l'.repeat(1_024), profile: 'p'.repeat(1_024) };
+    const { message } = problemOf(errorOf('CFSSL_UNKNOWN_PROFILE'), long);
+    assert.match(message, /the server has no profile "p{200}…" for label "l{200}…"$/);
+  });
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { issuer, secret } from '../../test/support/builders.ts';
+import { issuer, ready, secret } from '../../test/support/builders.ts';
 import { startCfsslServer } from '../../test/support/cfssl-server.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { EventRecorderDouble, LogRecorder } from '../../test/support/recorders.ts';
@@ -89,7 +89,7 @@ describe('IssuerReconciler', () => {
       {
         resource: 'Issuer',
         object: {
-          metadata: { name: 'ca', namespace: 'team' },
+          metadata: { name: 'ca', namespace: 'team', resourceVersion: '1' },
           status: {
             conditions: [
               {
@@ -239,10 +239,35 @@ describe('IssuerReconciler', () => {
     assert.deepEqual(watches.watched, ['Secret system/ca-key']);
     assert.deepEqual(
       api.applied.map(({ resource, object }) => ({ resource, metadata: object.metadata })),
-      [{ resource: 'ClusterIssuer', metadata: { name: 'ca' } }],
+      [{ resource: 'ClusterIssuer', metadata: { name: 'ca', namespace: undefined, resourceVersion: '1' } }],
     );
     assert.equal(events.records[0]?.regarding.uid, 'uid-cluster');
     assert.deepEqual(woken, ['ClusterIssuer/ca']);
+  });
+
+  test('a status is ours as it was last reported, from before it is written, and not as others make it', async (t) => {
+    const { issuers, spec, reconciler, reconcile, showStatus } = await start(t);
+    const isOurs = (object = issuers.get('team/ca')): boolean => object !== undefined && reconciler.isOurs(ID, object);
+    assert.equal(isOurs(), false);
+    await reconcile();
+    assert.equal(isOurs(), false);
+    showStatus();
+    assert.equal(isOurs(), true);
+    await reconcile();
+    assert.equal(isOurs(), true);
+    assert.equal(isOurs(issuer({ spec, conditions: [ready({ status: 'False', reason: 'Rubbish' })] })), false);
+  });
+
+  test('an issuer that is gone does not wait for its calls under way', async (t) => {
+    const { cfssl, issuers, reconciler, reconcile } = await start(t);
+    await reconcile();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    cfssl.held = promise;
+    const verified = reconciler.verify(ID);
+    issuers.remove('team/ca');
+    assert.equal(await reconcile(), undefined);
+    resolve();
+    assert.equal(await verified, undefined);
   });
 
   for (const [name, remove] of [

@@ -4,8 +4,8 @@
  * 5 seconds. Its waiting requests are woken the moment it can sign.
  */
 import { CLUSTER_ISSUERS, ISSUERS, type Issuer, type IssuerStatus } from '../api/index.ts';
-import type { EventRecorder, KubernetesClient, ReconcileResult } from '../kubernetes/index.ts';
-import { isNotFound } from '../kubernetes/index.ts';
+import { type EventRecorder, type KubernetesClient, type ReconcileResult, StatusWriter } from '../kubernetes/index.ts';
+import { errorFields } from '../platform/index.ts';
 import { FIELD_MANAGER } from './field-manager.ts';
 import { IssuerProblem } from './issuer-problem.ts';
 import { type IssuerId, type IssuerTarget, parseIssuerId } from './issuer-reference.ts';
@@ -21,7 +21,7 @@ const RECHECK_MS = [1_000, 2_000, 5_000] as const;
 const INTERVAL_JITTER = 0.1;
 
 export interface IssuerReconcilerDeps extends IssuerSessionDeps {
-  readonly client: Pick<KubernetesClient, 'applyStatus'>;
+  readonly client: Pick<KubernetesClient, 'applyStatus' | 'get'>;
   readonly events: Pick<EventRecorder, 'record'>;
   readonly metrics: IssuerMetrics;
   readonly stores: IssuerStores;
@@ -40,6 +40,7 @@ interface CheckReport {
 export class IssuerReconciler {
   readonly #deps: IssuerReconcilerDeps;
   readonly #clusterResourceNamespace: string;
+  readonly #statuses: Readonly<Record<IssuerTarget['kind'], StatusWriter<Issuer>>>;
   readonly #sessions = new Map<string, IssuerSession>();
   /** Failed checks in a row. */
   readonly #failures = new Map<string, number>();
@@ -51,6 +52,10 @@ export class IssuerReconciler {
   constructor(deps: IssuerReconcilerDeps, options: { readonly clusterResourceNamespace: string }) {
     this.#deps = deps;
     this.#clusterResourceNamespace = options.clusterResourceNamespace;
+    this.#statuses = {
+      Issuer: new StatusWriter(deps, { resource: ISSUERS, fieldManager: FIELD_MANAGER }),
+      ClusterIssuer: new StatusWriter(deps, { resource: CLUSTER_ISSUERS, fieldManager: FIELD_MANAGER }),
+    };
   }
 
   /** The issuer, if its last check passed for this very spec. */
@@ -85,7 +90,7 @@ export class IssuerReconciler {
     const target = parseIssuerId(key);
     const issuer = findIssuer(this.#deps.stores, target);
     if (issuer === undefined || issuer.metadata.deletionTimestamp !== undefined) {
-      await this.#forget(target.id);
+      this.#forget(target.id);
       return; // gone
     }
     const session = this.#sessionOf(target);
@@ -111,22 +116,20 @@ export class IssuerReconciler {
   }
 
   async #report(target: IssuerTarget, issuer: Issuer, { session, problem, signal }: CheckReport): Promise<void> {
-    const { clock, client, log, metrics } = this.#deps;
+    const { clock, log, metrics } = this.#deps;
     const details = session.describeStatus();
     metrics.observeIssuer(target, problem, details);
     const change = buildIssuerStatus(issuer, problem, details, clock.now());
     // Before it is written: the watch may show it before the answer comes.
     this.#reported.set(target.id, change?.status ?? issuer.status ?? {});
     if (change === undefined) return; // the status says so already
-    const resource = target.kind === 'Issuer' ? ISSUERS : CLUSTER_ISSUERS;
-    const { name, namespace } = issuer.metadata;
-    try {
-      const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
-      await client.applyStatus(resource, { metadata, status: change.status }, { fieldManager: FIELD_MANAGER, signal });
-    } catch (error) {
-      if (isNotFound(error)) return; // deleted meanwhile
-      throw error; // requeue with back-off
-    }
+    // The generation is the checked one, whatever it is by now: the check says nothing about a later spec.
+    const build = (current: Issuer): IssuerStatus | undefined => {
+      const { resourceVersion } = current.metadata;
+      const checked = { ...current, metadata: { ...issuer.metadata, resourceVersion } };
+      return buildIssuerStatus(checked, problem, details, clock.now())?.status;
+    };
+    if ((await this.#statuses[target.kind].write(issuer, build, { signal })) !== 'written') return;
     if (!change.isTransition) return;
     const { reason = '', message = '' } = change.condition;
     const fields = { issuer: target.id, reason, message };
@@ -169,14 +172,17 @@ export class IssuerReconciler {
     return session;
   }
 
-  async #forget(id: IssuerId): Promise<void> {
+  #forget(id: IssuerId): void {
     this.#failures.delete(id);
     this.#announced.delete(id);
     this.#reported.delete(id);
     this.#deps.metrics.forgetIssuer(parseIssuerId(id));
     const session = this.#sessions.get(id);
     this.#sessions.delete(id);
-    await session?.close();
+    // Its calls under way may take their time; an issuer that is made again under the same name need not wait for them.
+    session?.close().catch((error: unknown) => {
+      this.#deps.log.warn({ issuer: id, ...errorFields(error) }, 'Cannot close the session of an issuer that is gone');
+    });
   }
 
   /** Releases every watch and connection. */

@@ -356,6 +356,29 @@ describe('IssuerSession', () => {
       assert.equal((await check()).signer.pem, otherCa.certificate.pem);
     });
 
+    for (const minutes of [50, -50]) {
+      test(`is over when our clock, wrong by ${minutes} min, is set right, and not by time or drift`, async (t) => {
+        const { clock, session, object, check } = await start(t);
+        await check();
+        clock.jumpWallClock(minutes * 60_000);
+        session.reportMismatch('Not valid now');
+        await problemOfCheck(check());
+        await clock.advance(300_000);
+        clock.jumpWallClock(60_000);
+        assert.deepEqual(await problemOfCheck(check()), ['CertificateMismatch', 'Not valid now']);
+        clock.jumpWallClock(-minutes * 60_000);
+        assert.equal(await check(), session.readyFor(object));
+      });
+    }
+
+    test('nor does a CA that seemed expired stay so when our clock, an hour ahead, is set right', async (t) => {
+      const { clock, session, object, check } = await start(t);
+      clock.jumpWallClock(3_600_000);
+      assert.equal((await problemOfCheck(check()))[0], 'CAExpired');
+      clock.jumpWallClock(-3_600_000);
+      assert.equal(await check(), session.readyFor(object));
+    });
+
     test('is over when the spec changes', async (t) => {
       const { session, spec, check } = await start(t);
       await check();

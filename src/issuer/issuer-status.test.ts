@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { issuer, ready } from '../../test/support/builders.ts';
 import type { Condition, IssuerStatus } from '../api/index.ts';
 import { IssuerProblem } from './issuer-problem.ts';
-import { buildIssuerStatus, type IssuerStatusChange } from './issuer-status.ts';
+import { buildIssuerStatus, type IssuerStatusChange, saysTheSame } from './issuer-status.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 2);
 const NOW = '2026-01-02T00:00:00Z';
@@ -109,5 +109,28 @@ describe('buildIssuerStatus()', () => {
     const once = buildIssuerStatus(issuer(), unreachable, details, NOW_MS);
     assert.ok(once !== undefined);
     assert.equal(buildIssuerStatus({ ...issuer(), status: once.status }, unreachable, details, NOW_MS + 1), undefined);
+  });
+});
+
+describe('saysTheSame()', () => {
+  const reported: IssuerStatus = { conditions: [failed], ...details };
+  const theirs: Condition = { type: 'Theirs', status: 'True' };
+  for (const [what, status, expected] of [
+    ['what was reported', reported, true],
+    ['that at another time', { ...reported, conditions: [{ ...failed, lastTransitionTime: NOW }] }, true],
+    ["that and another's condition", { ...reported, conditions: [theirs, failed] }, true],
+    ['another sentence', { ...reported, conditions: [{ ...failed, message: 'Another' }] }, false],
+    ['no condition', { ...reported, conditions: [] }, false],
+    ['another detail', { ...reported, keyInUse: 'key_next' }, false],
+    ['nothing', undefined, false],
+  ] as const) {
+    test(`${what}: ${expected}`, () => {
+      const object = { ...issuer(), ...(status === undefined ? {} : { status }) };
+      assert.equal(saysTheSame(object, reported), expected);
+    });
+  }
+
+  test('nothing is the same as a report of nothing', () => {
+    assert.equal(saysTheSame(issuer(), {}), false);
   });
 });

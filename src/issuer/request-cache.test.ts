@@ -50,6 +50,12 @@ describe('pruneRequest()', () => {
     assert.deepEqual(pruneRequest(full), bare);
   });
 
+  test('of an open request it keeps a certificate, which somebody may have made look unfinished', () => {
+    const status = { conditions: [APPROVED], certificate: 'Q0VSVA==', ca: 'Q0E=' };
+    const full = certificateRequest({ status: { ...status, failureTime: '2026-01-01T00:00:00Z' } });
+    assert.deepEqual(pruneRequest(full), certificateRequest({ status }));
+  });
+
   test('adds nothing to a bare request', () => {
     assert.deepEqual(pruneRequest(certificateRequest()), certificateRequest());
   });

@@ -90,6 +90,27 @@ describe('RequestPipeline', () => {
     assert.deepEqual(queued, ['a', 'other']);
   });
 
+  test('queues a request that somebody made look unfinished after a pause, longer each time, and another one at once', async () => {
+    const done = certificateRequest({ conditions: [APPROVED, ready({ reason: 'Issued' })] });
+    const open = certificateRequest({ conditions: [APPROVED, ready({ status: 'False', reason: 'Pending' })] });
+    const happens = [open, done, open, open, done, certificateRequest({ metadata: { uid: 'uid-2' } })];
+    const { queued, delayed } = await watch(
+      certificateRequestKind,
+      [done],
+      happens.map(({ metadata, ...rest }, i) => {
+        return {
+          type: 'MODIFIED' as const,
+          object: { metadata: { ...metadata, resourceVersion: `${i + 2}` }, ...rest },
+        };
+      }),
+    );
+    assert.deepEqual(delayed, [
+      ['team/request', 1_000],
+      ['team/request', 2_000],
+    ]);
+    assert.deepEqual(queued, ['team/request']);
+  });
+
   test('queues a request again when an approver has judged it, and not for our own writes', async () => {
     const states: readonly CertificateRequest[] = [
       certificateRequest({ conditions: [APPROVED] }),

@@ -13,7 +13,7 @@ import {
   readyIssuer,
   signAnswer,
 } from '../../test/support/signing.ts';
-import { conflict, notFound, StatusClientDouble, unavailable } from '../../test/support/status-client.ts';
+import { conflict, invalid, notFound, StatusClientDouble, unavailable } from '../../test/support/status-client.ts';
 import type { CertificateRequest, CertificateRequestStatus, Condition, Issuer } from '../api/index.ts';
 import { Store } from '../kubernetes/index.ts';
 import { Registry } from '../platform/index.ts';
@@ -449,6 +449,16 @@ describe('RequestReconciler', () => {
       assert.equal(api.applied.length, 2);
     });
 
+    test('a certificate that the API server refuses for good fails the request', async () => {
+      const { reconcile, cfssl, api, statuses } = start();
+      cfssl.willAnswer(signAnswer(certificatePem));
+      api.applyErrors.push(invalid());
+      assert.equal(await reconcile(), undefined);
+      assert.equal(cfssl.posts.length, 1);
+      const message = 'The API server refuses the certificate: Cannot apply: 422 Invalid: no';
+      assert.deepEqual(statuses(), [issued, failedBecause(message)]);
+    });
+
     test('a failed read after a conflict leads to another write, not to another signature', async () => {
       const { reconcile, cfssl, api, statuses } = start();
       cfssl.willAnswer(signAnswer(certificatePem));
@@ -709,6 +719,47 @@ describe('RequestReconciler', () => {
     }
   });
 
+  describe('a wall clock that is an hour wrong', () => {
+    for (const [hours, message] of [
+      [-1, "The certificate is not valid yet: the CA's clock is ahead of ours"],
+      [1, 'The certificate has already expired'],
+    ] as const) {
+      test(`by ${hours} h: the issuer is blamed, the request waits, and is issued when the clock is right`, async () => {
+        const { reconcile, clock, cfssl, mismatches, statuses } = start();
+        const pem = issue(csr, ca, { notBefore: '20261124115500Z', notAfter: '20261124123000Z' });
+        cfssl.willAnswer(signAnswer(pem), signAnswer(pem));
+        clock.jumpWallClock(hours * 3_600_000);
+        assert.equal(await reconcile(), undefined);
+        assert.deepEqual([mismatches, statuses()], [[`Issuer/team/ca: ${message}`], []]);
+        clock.jumpWallClock(-hours * 3_600_000);
+        await reconcile();
+        assert.deepEqual(
+          statuses().map((status) => status?.conditions?.[0]?.reason),
+          ['Issued'],
+        );
+      });
+    }
+  });
+
+  describe('a request that has its certificate and does not say so any more', () => {
+    test('is told it again, without a POST', async () => {
+      const status = { conditions: [APPROVED], certificate: issued.certificate ?? '', ca: issued.ca ?? '' };
+      const { reconcile, cfssl, statuses } = start({ request: approvedRequest({ status }) });
+      assert.equal(await reconcile(), undefined);
+      assert.deepEqual(cfssl.posts, []);
+      assert.deepEqual(statuses(), [issued]);
+    });
+
+    test('is signed if that is none of ours', async () => {
+      const status = { conditions: [APPROVED], certificate: base64('rubbish') };
+      const { reconcile, cfssl, statuses } = start({ request: approvedRequest({ status }) });
+      cfssl.willAnswer(signAnswer(certificatePem));
+      await reconcile();
+      assert.equal(cfssl.posts.length, 1);
+      assert.deepEqual(statuses(), [issued]);
+    });
+  });
+
   describe('a temporary error', () => {
     const error = cfsslError('CFSSL_UNAVAILABLE');
     const message = `Failed to sign CertificateRequest, will retry: ${error.message}`;
@@ -746,6 +797,19 @@ describe('RequestReconciler', () => {
         ['Pending', 'Issued'],
       );
     });
+
+    for (const hours of [1, -1]) {
+      test(`is retried as long when the wall clock jumps by ${hours} h`, async () => {
+        const { reconcile, clock, cfssl } = start();
+        cfssl.willAnswer(error, error, signAnswer(certificatePem));
+        await assert.rejects(reconcile(), error);
+        clock.jumpWallClock(hours * 3_600_000);
+        await assert.rejects(reconcile(), error);
+        clock.jumpWallClock(-hours * 3_600_000);
+        await reconcile();
+        assert.equal(cfssl.posts.length, 3);
+      });
+    }
 
     test('that lasts too long fails the request, without another POST', async () => {
       const { reconcile, clock, cfssl, events, trace, statuses } = start();

@@ -6,12 +6,12 @@
 import { CfsslError } from '../cfssl/index.ts';
 import {
   type EventRecorder,
-  isConflict,
-  isNotFound,
+  isInvalid,
   isRetryable,
   type KubernetesClient,
   keyOf,
   type ReconcileResult,
+  StatusWriter,
   type StoreReader,
 } from '../kubernetes/index.ts';
 import { backoffMs, type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
@@ -58,6 +58,7 @@ export class RequestReconciler<R extends AnyRequest> {
   readonly #policy: DecisionPolicy;
   readonly #attempts = new AttemptLog();
   readonly #finalOutcomes = new FinalOutcomes();
+  readonly #statuses: StatusWriter<R>;
   /** Final statuses that the API server did not take so far. */
   #troubledWrites = 0;
   /** By UID, what was last told about a request without a status to show for it. */
@@ -67,6 +68,7 @@ export class RequestReconciler<R extends AnyRequest> {
     this.#kind = kind;
     this.#deps = deps;
     this.#policy = policy;
+    this.#statuses = new StatusWriter(deps, { resource: kind.resource, fieldManager: FIELD_MANAGER });
   }
 
   /** Called when the store shows a request finished or gone: nothing about it need be remembered any more. */
@@ -211,7 +213,14 @@ export class RequestReconciler<R extends AnyRequest> {
   /** Writes a final status. It is kept until the store shows it. */
   async #finish(request: R, outcome: FinalOutcome, signal: AbortSignal): Promise<ReconcileResult> {
     this.#finalOutcomes.keep(request.metadata.uid, outcome);
-    const isNew = await this.#applyPatiently(request, outcome, signal);
+    let isNew: boolean;
+    try {
+      isNew = await this.#applyPatiently(request, outcome, signal);
+    } catch (error) {
+      if (outcome.state !== 'Issued' || !isInvalid(error)) throw error; // requeue with back-off
+      const message = `The API server refuses the certificate: ${error.message}`;
+      return await this.#finish(request, { state: 'Failed', message }, signal); // trying again would not change that
+    }
     if (isNew) {
       const [type, reason] = outcome.state === 'Issued' ? (['Normal', 'Issued'] as const) : PERMANENT_ERROR;
       this.#announce(request, type, reason, this.#kind.messageOf(outcome));
@@ -255,43 +264,16 @@ export class RequestReconciler<R extends AnyRequest> {
    * object that took its name. Tells whether there was anything to write.
    */
   async #apply(request: R, outcome: RequestOutcome, signal: AbortSignal): Promise<boolean> {
-    const { clock, client } = this.#deps;
-    const { name, namespace, uid } = request.metadata;
-    let current = request;
-    for (;;) {
-      const status = this.#kind.buildStatus(current, outcome, clock.now());
-      if (status === undefined) return false; // it says so already
-      const metadata = { name, namespace, resourceVersion: current.metadata.resourceVersion };
-      try {
-        await client.applyStatus(this.#kind.resource, { metadata, status }, { fieldManager: FIELD_MANAGER, signal });
-        return true;
-      } catch (error) {
-        if (isConflict(error)) {
-          const found = await this.#read(request, signal);
-          if (found !== undefined) {
-            if (this.#kind.isFinished(found)) return false; // by us, unseen, or by another replica: final is final
-            current = found;
-            continue; // changed meanwhile: apply the same to what it is now
-          }
-        } else if (!isNotFound(error)) {
-          throw error; // requeue with back-off
-        }
-        // While the store still shows it, what is known of it keeps it from being signed again; then `forget()` is called.
-        if (this.#deps.requests.get(keyOf(request))?.metadata.uid !== uid) this.forget(uid);
-        return false; // deleted meanwhile
-      }
-    }
-  }
-
-  /** The request as the API server has it, or undefined when it is gone or another one took its name. */
-  async #read({ metadata: { name, namespace, uid } }: R, signal: AbortSignal): Promise<R | undefined> {
-    try {
-      const found = await this.#deps.client.get<R>(this.#kind.resource, { name, namespace, signal });
-      return found.metadata.uid === uid ? found : undefined;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+    const { clock, requests } = this.#deps;
+    const build = (current: R): object | undefined => {
+      if (current !== request && this.#kind.isFinished(current)) return undefined; // by another replica: final is final
+      return this.#kind.buildStatus(current, outcome, clock.now());
+    };
+    const result = await this.#statuses.write(request, build, { signal });
+    // While the store still shows it, what is known of it keeps it from being signed again; then `forget()` is called.
+    const { uid } = request.metadata;
+    if (result === 'gone' && requests.get(keyOf(request))?.metadata.uid !== uid) this.forget(uid);
+    return result === 'written';
   }
 
   #isNews({ metadata: { uid } }: R, note: string): boolean {

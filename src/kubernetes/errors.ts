@@ -134,7 +134,7 @@ export function isBadRequest(error: unknown): boolean {
 }
 
 /** The object does not pass validation. */
-export function isInvalid(error: unknown): boolean {
+export function isInvalid(error: unknown): error is KubernetesError {
   return hasStatus(error, 422);
 }
 
@@ -162,7 +162,7 @@ export function isRetryable(error: unknown): boolean {
   return error.status !== undefined && (error.status === 429 || error.status >= 500);
 }
 
-function hasStatus(error: unknown, status: number): boolean {
+function hasStatus(error: unknown, status: number): error is KubernetesError {
   return isKubernetesError(error) && error.status === status;
 }
 

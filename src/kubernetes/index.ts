@@ -71,5 +71,6 @@ export {
   splitKey,
   toKey,
 } from './resource.ts';
+export { type StatusWriteResult, StatusWriter, type StatusWriterOptions } from './status-writer.ts';
 export { type Change, type IndexFunction, Store, type StoreReader } from './store.ts';
 export { WorkQueue, type WorkQueueDeps, type WorkQueueOptions } from './work-queue.ts';

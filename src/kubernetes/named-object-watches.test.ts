@@ -47,18 +47,45 @@ describe('NamedObjectWatches', () => {
   });
 
   test('asks by name, so that RBAC can grant it by name', async () => {
-    const { server, acquire, end } = start();
+    const { clock, server, acquire, end } = start();
     await acquire('one').synced();
-    for (const { options } of server.calls) {
-      assert.deepEqual([options.namespace, options.fieldSelector], ['ns', 'metadata.name=a']);
-    }
+    await clock.advance(0);
+    for (const { namespace, name } of server.gets) assert.deepEqual([namespace, name], ['ns', 'a']);
+    assert.deepEqual(
+      server.calls.map(({ verb, options }) => [verb, options.namespace, options.fieldSelector]),
+      [['watch', 'ns', 'metadata.name=a']],
+    );
     await end();
   });
 
   test('asks for exactly that name, whatever is in it', async () => {
-    const { server, watches, end } = start();
+    const { clock, server, watches, end } = start();
     await watches.acquire(WIDGETS, 'ns', 'a,b=c\\', () => {}).synced();
+    await clock.advance(0);
+    assert.equal(server.calls.length, 1);
     for (const { options } of server.calls) assert.equal(options.fieldSelector, 'metadata.name=a\\,b\\=c\\\\');
+    await end();
+  });
+
+  test('a name that no object can have is absent, without a request that its path would lead elsewhere', async () => {
+    for (const name of ['..', '.', 'a/b', 'a%2Fb']) {
+      const { server, watches, end } = start();
+      const handle = watches.acquire(WIDGETS, 'ns', name, () => {});
+      await handle.synced();
+      assert.deepEqual([handle.current().state, server.gets], ['absent', []]);
+      await end();
+    }
+  });
+
+  test('an object that goes between the look and the watch is noticed', async () => {
+    const { clock, server, changes, acquire, end } = start();
+    server.put('a');
+    const handle = acquire('one');
+    await handle.synced();
+    server.delete('a'); // The watch, which begins at the newest state, tells nothing of it.
+    await clock.advance(0);
+    assert.equal(handle.current().state, 'absent');
+    assert.deepEqual(changes, ['one present', 'one absent']);
     await end();
   });
 

@@ -1,9 +1,11 @@
 /**
  * Watches of single objects, such as the Secrets that other objects name: each is watched for as long as someone refers
  * to it, over one connection however many do, and with a `metadata.name` field selector, so that RBAC can grant it by
- * `resourceNames`. Nothing else of the kind is ever fetched or held.
+ * `resourceNames`: `get` and `watch` suffice. Nothing else of the kind is ever fetched or held.
  */
 
+import type { Logger } from '../platform/index.ts';
+import { NamedListWatcher, type NamedObjectClient } from './named-list-watcher.ts';
 import { Reflector, type ReflectorDeps } from './reflector.ts';
 import { type KubernetesObject, type Resource, toKey } from './resource.ts';
 import { abortable } from './wait.ts';
@@ -29,11 +31,13 @@ interface User {
   readonly onChange: () => void;
 }
 
+export type NamedObjectWatchesDeps = Omit<ReflectorDeps, 'client'> & { readonly client: NamedObjectClient };
+
 export class NamedObjectWatches {
-  readonly #deps: ReflectorDeps;
+  readonly #deps: NamedObjectWatchesDeps;
   readonly #watches = new Map<string, NamedObjectWatch>();
 
-  constructor(deps: ReflectorDeps) {
+  constructor(deps: NamedObjectWatchesDeps) {
     this.#deps = deps;
   }
 
@@ -80,27 +84,31 @@ export class NamedObjectWatches {
 class NamedObjectWatch {
   readonly users = new Set<User>();
   state: NamedObjectState<KubernetesObject> = { state: 'unknown' };
-  readonly #deps: ReflectorDeps;
+  readonly #log: Logger;
   readonly #key: string;
   readonly #reflector: Reflector<KubernetesObject>;
   readonly #closed = new AbortController();
   readonly #known = Promise.withResolvers<void>();
 
   constructor(
-    deps: ReflectorDeps,
+    deps: NamedObjectWatchesDeps,
     { resource, namespace, name }: { resource: Resource; namespace: string | undefined; name: string },
   ) {
-    this.#deps = { ...deps, log: deps.log.child({ object: toKey({ namespace, name }) }) };
     this.#key = toKey({ namespace, name });
-    this.#reflector = new Reflector(this.#deps, {
-      resource,
-      namespace,
-      fieldSelector: `metadata.name=${escapeFieldValue(name)}`,
-      onListed: () => this.#update(this.#seen()),
-      onFailure: (error) => {
-        if (!this.#reflector.hasSynced()) this.#update({ state: 'failed', error: error as Error });
+    this.#log = deps.log.child({ object: this.#key });
+    const client = new NamedListWatcher(deps.client, { namespace, name });
+    this.#reflector = new Reflector(
+      { ...deps, client, log: this.#log },
+      {
+        resource,
+        namespace,
+        fieldSelector: `metadata.name=${escapeFieldValue(name)}`,
+        onListed: () => this.#update(this.#seen()),
+        onFailure: (error) => {
+          if (!this.#reflector.hasSynced()) this.#update({ state: 'failed', error: error as Error });
+        },
       },
-    });
+    );
     this.#reflector.subscribe(() => this.#update(this.#seen()));
     void this.#reflector.run(this.#closed.signal);
   }
@@ -132,7 +140,7 @@ class NamedObjectWatch {
       try {
         onChange();
       } catch (error) {
-        this.#deps.log.error({ error: String(error) }, 'Handler of a named object failed');
+        this.#log.error({ error: String(error) }, 'Handler of a named object failed');
       }
     }
   }

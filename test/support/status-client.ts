@@ -49,5 +49,7 @@ export const conflict = (): KubernetesError =>
   new KubernetesError('KUBERNETES_API', 'Cannot apply: 409 Conflict: changed', { status: 409, reason: 'Conflict' });
 export const notFound = (): KubernetesError =>
   new KubernetesError('KUBERNETES_API', 'Cannot apply: 404 NotFound: gone', { status: 404, reason: 'NotFound' });
+export const invalid = (): KubernetesError =>
+  new KubernetesError('KUBERNETES_API', 'Cannot apply: 422 Invalid: no', { status: 422, reason: 'Invalid' });
 export const unavailable = (): KubernetesError =>
   new KubernetesError('KUBERNETES_CONNECTION', 'Cannot apply: connection refused');

@@ -2,10 +2,10 @@
  * An API server for the reflector's tests: holds widgets and their history, lists them in pages, watches them, and makes
  * the faults it is told to. Scripted, not simulated: each call and each event takes the next fault meant for its kind.
  */
-import type { ListOptions, ListResult, ObjectHandler, WatchEvent, WatchOptions } from '../client.ts';
+import type { ListOptions, ListResult, NameOptions, ObjectHandler, WatchEvent, WatchOptions } from '../client.ts';
 import { KubernetesError } from '../errors.ts';
 import type { ListWatcher } from '../reflector.ts';
-import { keyOf, type Resource } from '../resource.ts';
+import { type KubernetesObject, keyOf, type Resource, toKey } from '../resource.ts';
 import { abortable, onAbort } from '../wait.ts';
 import { hang, type Widget, widget } from './test-support.ts';
 
@@ -32,6 +32,7 @@ const ERRORS: Readonly<Record<Exclude<ListFault | WatchFault, 'none' | 'closes' 
 
 export class ListWatcherDouble implements ListWatcher {
   readonly calls: Call[] = [];
+  readonly gets: NameOptions[] = [];
   readonly listFaults: ListFault[] = [];
   readonly #watchFaults: WatchFault[] = [];
   /** How many objects a page holds, whatever the limit. */
@@ -89,6 +90,19 @@ export class ListWatcherDouble implements ListWatcher {
     this.#oldestVersion = this.#version;
   }
 
+  /** Takes the next fault of a list. */
+  async get<T extends KubernetesObject>(_: Resource, options: NameOptions): Promise<T> {
+    this.gets.push(options);
+    await Promise.resolve();
+    options.signal?.throwIfAborted();
+    const fault = this.listFaults.shift();
+    if (fault !== undefined && fault !== 'none') throw ERRORS[fault]();
+    const found = this.objects().get(toKey(options));
+    if (found === undefined)
+      throw new KubernetesError('KUBERNETES_API', 'Not there', { status: 404, reason: 'NotFound' });
+    return found as KubernetesObject as T;
+  }
+
   async listEach<T>(_: Resource, options: ListOptions, onObject: ObjectHandler<T>): Promise<ListResult> {
     this.calls.push({ verb: 'list', options });
     await Promise.resolve();
@@ -111,12 +125,16 @@ export class ListWatcherDouble implements ListWatcher {
     return { resourceVersion: String(version), ...(end < all.length ? { continue: `${version}:${end}` } : {}) };
   }
 
-  async *watch<T>(_: Resource, options: WatchOptions): AsyncGenerator<WatchEvent<T>, void> {
+  async *watch<T extends KubernetesObject>(_: Resource, options: WatchOptions): AsyncGenerator<WatchEvent<T>, void> {
     this.calls.push({ verb: 'watch', options });
     this.openWatches++;
     try {
       options.onOpen?.();
-      let next = Number(options.resourceVersion);
+      // Without a version, a watch begins with what there is.
+      let next = options.resourceVersion === '' ? this.#version : Number(options.resourceVersion);
+      if (options.resourceVersion === '') {
+        for (const object of this.objects().values()) yield { type: 'ADDED', object: object as KubernetesObject as T };
+      }
       for (;;) {
         options.signal?.throwIfAborted();
         if (next < this.#oldestVersion) throw ERRORS.expired();
