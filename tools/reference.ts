@@ -1,5 +1,7 @@
 // The tables of docs/reference, from the code that they are about.
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CFSSL_ERRORS } from '../src/cfssl/index.ts';
 import { CONTROLLER_FLAGS } from '../src/commands/controller-flags.ts';
 import {
@@ -27,8 +29,11 @@ function conditionsPage(): string {
     explanations(ISSUER_REASONS),
     'Further events about them, once for a configuration.',
     meanings(ISSUER_WARNINGS),
-    'Reasons of the `Ready` condition of CertificateRequests.',
-    explanations(REQUEST_REASONS),
+    'Reasons of the `Ready` condition of CertificateRequests; all of them are set in `src/issuer/request-status.ts`.',
+    table(
+      ['reason', 'meaning', 'what to do'],
+      Object.entries(REQUEST_REASONS).map(([reason, { meaning, remedy }]) => [code(reason), meaning, remedy]),
+    ),
     'Events about CertificateRequests.',
     meanings(REQUEST_EVENTS),
   ]);
@@ -57,15 +62,36 @@ function errorsPage(): string {
 }
 
 function explanations(reasons: Readonly<Record<string, Explanation>>): string {
-  const rows = Object.entries(reasons).map(([reason, { meaning, remedy }]) => [code(reason), meaning, remedy]);
-  return table(['reason', 'meaning', 'what to do'], rows);
+  const rows = Object.entries(reasons).map(([reason, { meaning, remedy }]) => [
+    code(reason),
+    meaning,
+    remedy,
+    findPlaces(reason),
+  ]);
+  return table(['reason', 'meaning', 'what to do', 'set in'], rows);
 }
 
 function meanings(events: Readonly<Record<string, string>>): string {
   return table(
-    ['event', 'meaning'],
-    Object.entries(events).map(([event, meaning]) => [code(event), meaning]),
+    ['event', 'meaning', 'set in'],
+    Object.entries(events).map(([event, meaning]) => [code(event), meaning, findPlaces(event)]),
   );
+}
+
+const ISSUER_ROOM = join(import.meta.dirname, '..', 'src', 'issuer');
+/** They tell of reasons and set none. */
+const TELLERS = new Set(['reasons.ts', 'final-outcomes.ts', 'request-cache.ts', 'issued-already.ts']);
+
+/** The files of `src/issuer` that set a reason: those that have its name as a literal, but not in a type. */
+function findPlaces(reason: string): string {
+  const files = readdirSync(ISSUER_ROOM).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
+  const isSetIn = (file: string): boolean => {
+    const lines = readFileSync(join(ISSUER_ROOM, file), 'utf8').split('\n');
+    return lines.some((line) => line.includes(`'${reason}'`) && !line.includes('Exclude<'));
+  };
+  const places = files.filter((file) => !TELLERS.has(file) && isSetIn(file));
+  if (places.length === 0) throw new Error(`Nothing in src/issuer sets the reason ${reason}`);
+  return places.map(code).join(', ');
 }
 
 function page(title: string, parts: readonly string[]): string {
