@@ -4,13 +4,13 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 INSTALLED := node_modules/.package-lock.json
-SOURCES := $(shell find src simple-cfssl -name '*.ts' 2>/dev/null) package.json tools/bundle.ts
+SOURCES := $(shell find src simple-cfssl -name '*.ts' 2>/dev/null) package.json $(addprefix tools/,bundle.ts notices.ts sbom.ts)
 ONCE ?=
 ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-26s %s\n", $$1, $$2 }'
 
 $(INSTALLED): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (https://nodejs.org)" >&2; exit 1; }
@@ -70,6 +70,19 @@ build: dist/main.mjs ## Bundle the programs: dist/main.mjs and dist/simple-cfssl
 dist/main.mjs: $(INSTALLED) $(SOURCES)
 	@node tools/bundle.ts
 
+.PHONY: docker-build
+docker-build: $(INSTALLED) ## Build the issuer's image with docker, podman or buildah (IMG, PLATFORMS, ...: docs/images.md)
+	@node tools/image.ts issuer
+
+.PHONY: docker-build-simple-cfssl
+docker-build-simple-cfssl: $(INSTALLED) ## Build the throw-away CA's image
+	@node tools/image.ts simple-cfssl
+
+.PHONY: test-images
+test-images: dist/main.mjs ## Test the images; needs buildah and root, and fails without
+	@node tools/servers/build.ts
+	@IMAGES=required node --test --test-isolation=none --test-timeout=600000 $(ARGS) test/images.test.ts
+
 .PHONY: run
 run: $(INSTALLED) ## Run the issuer from the checkout against the current kubeconfig (ARGS="--flag ...")
 	@node src/main.ts $(ARGS)
@@ -77,6 +90,39 @@ run: $(INSTALLED) ## Run the issuer from the checkout against the current kubeco
 .PHONY: simple-cfssl
 simple-cfssl: $(INSTALLED) ## Run a throw-away CFSSL and print what an Issuer needs (ARGS="-a 127.0.0.1:8888")
 	@node simple-cfssl/main.ts $(ARGS)
+
+# The current cluster is that of kubectl: KUBECONFIG, else ~/.kube/config. IMG is the issuer's image, SIMPLE_CFSSL_IMG that
+# of the throw-away CA; by default what `make docker-build` and `make docker-build-simple-cfssl` make.
+ignore-not-found ?= false
+
+.PHONY: install
+install: $(INSTALLED) ## Install the CRDs into the current cluster
+	@node tools/deploy.ts install
+
+.PHONY: uninstall
+uninstall: $(INSTALLED) ## Remove the CRDs, and with them all Issuers and ClusterIssuers
+	@node tools/deploy.ts uninstall --ignore-not-found=$(ignore-not-found)
+
+.PHONY: deploy
+deploy: $(INSTALLED) ## Deploy config/default to the current cluster (IMG=registry/cfssl-issuer:tag)
+	@node tools/deploy.ts deploy
+
+.PHONY: undeploy
+undeploy: $(INSTALLED) ## Remove what deploy made, and with it all Issuers and ClusterIssuers
+	@node tools/deploy.ts undeploy --ignore-not-found=$(ignore-not-found)
+
+.PHONY: deploy-simple-cfssl
+deploy-simple-cfssl: $(INSTALLED) ## Deploy a throw-away CFSSL, fit for config/samples (SIMPLE_CFSSL_IMG=...)
+	@node tools/deploy.ts simple-cfssl
+
+.PHONY: e2e
+e2e: dist/main.mjs ## The samples end to end: on kind, with our images, where it can run, else as make demo does
+	@node tools/e2e.ts
+
+.PHONY: e2e-all
+e2e-all: dist/main.mjs ## The same with images built first, and the tests that are end to end
+	@node tools/e2e.ts --images
+	@node --test --test-isolation=none --test-timeout=600000 $(ARGS) test/end-to-end.test.ts test/kubernetes-csr.test.ts test/kustomize.test.ts test/migration.test.ts test/e2e.test.ts
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure the CSR reader and the runtime, as ratios in one run (4 minutes)

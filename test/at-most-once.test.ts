@@ -11,26 +11,23 @@ import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { CERTIFICATE_REQUESTS, type CertificateRequest } from '../src/api/index.ts';
+import { CERTIFICATE_REQUESTS } from '../src/api/index.ts';
 import { parseCsr } from '../src/x509/index.ts';
 import { type Cluster, isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
+import { createApproved, numbered, waitForAll } from './support/approved-requests.ts';
 import { type CfsslProxy, type Fault, hang, startCfsslProxy } from './support/cfssl-proxy.ts';
 import {
   createNamespace,
-  createRequest,
   getServers,
   issuerManifests,
-  judgeRequest,
   readyOf,
   type Servers,
   waitForReason,
 } from './support/environment.ts';
 import { FaultProxy, isWatch } from './support/fault-proxy.ts';
 import { answer, silentFrom } from './support/faults.ts';
-
-/** How many requests are created at a time. */
-const CREATORS = 16;
+import { until } from './support/until.ts';
 
 let servers: Servers;
 let cfssl: CfsslProxy;
@@ -55,7 +52,7 @@ async function holdSigning(cluster: Cluster, namespace: string): Promise<{ reado
   };
   cfssl.fault = { of: 'signings', make };
   await createApproved(cluster, namespace, ['request']);
-  await until(() => held === 1);
+  await until('the signing is held', () => held === 1);
   return {
     release: () => {
       gate.resolve();
@@ -101,35 +98,6 @@ async function createIssuer(cluster: Cluster, spec: object = {}): Promise<string
   return namespace;
 }
 
-async function createApproved(cluster: Cluster, namespace: string, names: readonly string[]): Promise<void> {
-  const left = [...names];
-  const work = async (): Promise<void> => {
-    for (let name = left.pop(); name !== undefined; name = left.pop()) {
-      await createRequest(cluster, { namespace, name, issuerRef: { kind: 'Issuer', name: 'ca' } });
-      await judgeRequest(cluster, { namespace, name }, 'Approved');
-    }
-  };
-  await Promise.all(Array.from({ length: CREATORS }, work));
-}
-
-/** Waits until every request of the namespace is issued; none may fail. */
-async function waitForAll(cluster: Cluster, namespace: string, count: number, withinMs = 60_000): Promise<void> {
-  for (const endMs = performance.now() + withinMs; ; await sleep(100)) {
-    const { items } = await cluster.client.list<CertificateRequest>(CERTIFICATE_REQUESTS, { namespace });
-    const reasons = items.map((request) => readyOf(request)?.reason ?? 'none');
-    assert.equal(reasons.includes('Failed'), false);
-    const issued = reasons.filter((reason) => reason === 'Issued').length;
-    if (issued === count) return;
-    if (performance.now() > endMs) assert.fail(`${issued} of ${count} are issued after ${withinMs / 1000} s`);
-  }
-}
-
-const names = (count: number): string[] => Array.from({ length: count }, (_, at) => `request-${at}`);
-
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await sleep(5);
-}
-
 describe('one certificate per request', () => {
   for (const failures of [1, 5, 50]) {
     test(`while the status write fails ${failures} times`, async (t) => {
@@ -159,7 +127,7 @@ describe('one certificate per request', () => {
     const { release } = await holdSigning(cluster, namespace);
     await api.refuse();
     release();
-    await until(() => cfssl.forwarded === before + 1);
+    await until('CFSSL has signed', () => cfssl.forwarded === before + 1);
     await sleep(2_000);
     await api.accept();
     await waitForAll(cluster, namespace, 1);
@@ -213,8 +181,8 @@ describe('one certificate per request', () => {
     await using _ = await startIssuer({ access: controlPlane });
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
-    await createApproved(cluster, namespace, names(40));
-    await until(() => cfssl.forwarded > before);
+    await createApproved(cluster, namespace, numbered(40));
+    await until('CFSSL has signed', () => cfssl.forwarded > before);
     await controlPlane.stopApiServer();
     await sleep(20_000);
     await controlPlane.startApiServer();
@@ -230,8 +198,8 @@ describe('one certificate per request', () => {
     const namespace = await createIssuer(cluster);
     await using _ = await start();
     const before = cfssl.forwarded;
-    const burst = createApproved(cluster, namespace, names(100));
-    await until(() => cfssl.forwarded > before + 5);
+    const burst = createApproved(cluster, namespace, numbered(100));
+    await until('a burst is on its way', () => cfssl.forwarded > before + 5);
     process.kill(first.pid, 'SIGTERM');
     const stoppedMs = performance.now();
     assert.equal(await first.ended, 'exit code 0');
@@ -239,6 +207,37 @@ describe('one certificate per request', () => {
     await waitForAll(cluster, namespace, 100);
     assert.ok(performance.now() - stoppedMs < 20_000);
     assert.equal(cfssl.forwarded - before, 100);
+  });
+});
+
+describe('one certificate per request, by a new leader', () => {
+  test('whose watch has told nothing of what the old one signed', async (t) => {
+    const { cluster, controlPlane } = servers;
+    const { api, kubeconfig } = await startBreakableAccess(t);
+    const flags = ['--enable-leader-election'];
+    await using first = await startIssuer({ access: controlPlane, flags });
+    const namespace = await createIssuer(cluster);
+    await using second = await startIssuer({ access: { kubeconfig }, flags });
+    const before = cfssl.forwarded;
+    const { release } = await holdSigning(cluster, namespace);
+    const injection = api.inject({
+      when: (request) => isWatch(request) && request.url.includes('/certificaterequests?'),
+      fault: silentFrom(0),
+    });
+    api.resetConnections();
+    await injection.hit(1);
+    release();
+    await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
+    process.kill(first.pid, 'SIGTERM');
+    assert.equal(await first.ended, 'exit code 0');
+    await until('the second leads', () => second.readLog().some(({ msg }) => msg === 'Became leader'));
+    await sleep(3_000);
+    assert.equal(cfssl.forwarded - before, 1);
+    injection.end();
+    api.resetConnections();
+    await createApproved(cluster, namespace, ['later']);
+    await waitForAll(cluster, namespace, 2);
+    assert.equal(cfssl.forwarded - before, 2);
   });
 });
 
@@ -250,7 +249,7 @@ describe('a stop while CFSSL holds an answer back', () => {
     const before = cfssl.forwarded;
     const { release } = await holdSigning(cluster, namespace);
     process.kill(issuer.pid, 'SIGTERM');
-    await until(() => issuer.readLog().some(({ msg }) => String(msg).startsWith('Stopping')));
+    await until('it stops', () => issuer.readLog().some(({ msg }) => String(msg).startsWith('Stopping')));
     release();
     assert.equal(await issuer.ended, 'exit code 0');
     await waitForAll(cluster, namespace, 1);
@@ -264,7 +263,7 @@ describe('a stop while CFSSL holds an answer back', () => {
     const before = cfssl.received;
     cfssl.fault = { of: 'signings', make: hang };
     await createApproved(cluster, namespace, ['request']);
-    await until(() => cfssl.received > before);
+    await until('CFSSL has been asked', () => cfssl.received > before);
     process.kill(issuer.pid, 'SIGTERM');
     const stoppedMs = performance.now();
     assert.equal(await issuer.ended, 'exit code 0');
@@ -279,8 +278,8 @@ describe('kill -9 in the middle of 500 signings', () => {
     await using first = await startIssuer({ access: controlPlane });
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
-    const burst = createApproved(cluster, namespace, names(500));
-    await until(() => cfssl.forwarded > before + 100);
+    const burst = createApproved(cluster, namespace, numbered(500));
+    await until('100 are signed', () => cfssl.forwarded > before + 100);
     process.kill(first.pid, 'SIGKILL');
     await first.ended;
     await using _ = await startIssuer({ access: controlPlane });

@@ -76,6 +76,11 @@ describe('make demo', () => {
       'certificate-by-clusterissuer.example.com ← Test Intermediate 1 ← Test Root ✔',
       'certificate-by-issuer.example.com ← Test Intermediate 2 ← Test Root ✔',
       'CertificateRequest default/certificaterequest-by-issuer  Ready',
+      'ClusterIssuer bundleissuer-sample  Ready',
+      'servers: dead, up',
+      'certificate-by-bundleissuer.example.com ← Test Intermediate 1 ← Test Root ✔  ca.crt: Test Root',
+      'made for Ingress ingress-sample',
+      'made for Gateway gateway-sample',
       'Everything is Ready and verified',
     ]) {
       assert.ok(demo.output().includes(text), `"${text}" in ${demo.output()}`);

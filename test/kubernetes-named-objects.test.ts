@@ -22,7 +22,7 @@ describe('NamedObjectWatches', () => {
     const namespace = await createNamespace(cluster, 'named');
     const where = `--namespace=${namespace}`;
     await kubectl(controlPlane, 'create', 'serviceaccount', 'reader', where);
-    const rights = ['--verb=list,watch', '--resource=secrets', '--resource-name=mine'];
+    const rights = ['--verb=get,watch', '--resource=secrets', '--resource-name=mine'];
     await kubectl(controlPlane, 'create', 'role', 'reader', ...rights, where);
     const user = `--serviceaccount=${namespace}:reader`;
     await kubectl(controlPlane, 'create', 'rolebinding', 'reader', '--role=reader', user, where);

@@ -3,10 +3,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ApiResource, CERTIFICATE_REQUESTS, type Condition } from '../src/api/index.ts';
 import {
+  type ClusterConfig,
   createKubernetesClient,
   isNotFound,
   type KubernetesClient,
   type KubernetesObject,
+  loadClusterConfig,
 } from '../src/kubernetes/index.ts';
 import { createLogger, formatTime, Registry, systemClock } from '../src/platform/index.ts';
 import type { KubernetesAccess } from './servers/index.ts';
@@ -54,6 +56,8 @@ const RESOURCES: Readonly<Record<string, ApiResource>> = Object.fromEntries(
     ['v1', 'ConfigMap', 'configmaps', true],
     ['cert-manager.io/v1', 'Certificate', 'certificates', true],
     ['cert-manager.io/v1', 'CertificateRequest', 'certificaterequests', true],
+    ['networking.k8s.io/v1', 'Ingress', 'ingresses', true],
+    ['gateway.networking.k8s.io/v1', 'Gateway', 'gateways', true],
     ['cfssl-issuer.wikimedia.org/v1alpha1', 'Issuer', 'issuers', true],
     ['cfssl-issuer.wikimedia.org/v1alpha1', 'ClusterIssuer', 'clusterissuers', false],
   ].map(([apiVersion, kind, plural, namespaced]) => {
@@ -72,8 +76,17 @@ export function resourceOf({ apiVersion, kind }: Pick<Manifest, 'apiVersion' | '
 
 /** Works in a cluster with the given access; says nothing but errors. */
 export function openCluster(access: KubernetesAccess): Cluster {
+  return open(configOf(access));
+}
+
+/** Works in the cluster of a kubeconfig. */
+export async function openClusterOf(kubeconfigPath: string): Promise<Cluster> {
+  return open(await loadClusterConfig({ env: process.env, kubeconfigPath }));
+}
+
+function open(config: ClusterConfig): Cluster {
   const log = createLogger({ level: 'error', encoding: 'console', write: (line) => process.stderr.write(line) });
-  const client = createKubernetesClient({ clock: systemClock, log, registry: new Registry() }, configOf(access));
+  const client = createKubernetesClient({ clock: systemClock, log, registry: new Registry() }, config);
   return {
     client,
     create: async (manifest) => {

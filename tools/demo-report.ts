@@ -1,10 +1,12 @@
 // What the demo prints: who is running, what became of every sample, and how to go on.
 
+import type { X509Certificate } from 'node:crypto';
 import { styleText } from 'node:util';
 
 import type { Issuer } from '../src/api/index.ts';
 import type { ObjectWithConditions } from './cluster.ts';
 import type { DemoServers } from './demo-servers.ts';
+import type { SuiteResult } from './sample-suite.ts';
 import type { Verified } from './verify.ts';
 
 const heading = (text: string): string => styleText('bold', text);
@@ -30,17 +32,14 @@ export function formatIntroduction({ controlPlane, certManager, cfssl, issuer }:
   ].join('\n');
 }
 
-export function formatReport(
-  objects: readonly ObjectWithConditions[],
-  verified: ReadonlyMap<ObjectWithConditions, Verified>,
-  { applyToReadyMs }: { readonly applyToReadyMs: number },
-): string {
+export function formatReport({ objects, verified, applyToReadyMs }: SuiteResult): string {
   const issuers = objects.filter(({ kind }) => kind === 'Issuer' || kind === 'ClusterIssuer');
-  const rest = [...verified].flatMap(([object, found]) => formatIssued(object, found));
   return [
     '',
     ...issuers.flatMap((object) => formatIssuer(object as unknown as Issuer & { kind: string })),
-    ...rest,
+    '',
+    ...[...verified].flatMap(([object, found]) => formatIssued(object, found)),
+    '',
     `All Ready ${(applyToReadyMs / 1000).toFixed(1)} s after they were applied.`,
     '',
   ].join('\n');
@@ -49,11 +48,14 @@ export function formatReport(
 function formatIssuer({ kind, metadata, spec, status }: Issuer & { readonly kind: string }): string[] {
   const { label, profile } = spec as { label: string; profile?: string };
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  const answering = (status?.endpoints ?? []).map(({ reachable }) => (reachable === false ? 'dead' : 'up'));
   return [
     `${heading(`${kind} ${nameOf(metadata)}`)}  ${good('Ready')} (${ready?.reason})`,
-    field('signs with', `label ${label}, ${profile === undefined ? 'the default profile' : `profile ${profile}`}`),
+    field(
+      'signs with',
+      `label ${label}, ${profile === undefined ? 'the default profile' : `profile ${profile}`}; servers: ${answering.join(', ')}`,
+    ),
     field('CA', `${status?.ca?.subject ?? '?'}, until ${status?.ca?.notAfter ?? '?'}`),
-    '',
   ];
 }
 
@@ -65,16 +67,17 @@ function formatIssued(object: ObjectWithConditions, { leaf, chain, ca }: Verifie
     secretName === undefined
       ? `status of the CertificateRequest: the key is with whoever made it`
       : `Secret ${object.metadata.namespace}/${secretName}, whose key is the certificate's ${good('✔')}`;
+  const [owner] =
+    (object.metadata as { ownerReferences?: readonly { kind: string; name: string }[] }).ownerReferences ?? [];
+  const origin = owner === undefined ? '' : `, made for ${owner.kind} ${owner.name}`;
   return [
-    `${heading(`${object.kind} ${nameOf(object.metadata)}`)}  ${good('Ready')}`,
-    field('subject', oneLine(leaf.subject)),
-    field('names', leaf.subjectAltName ?? '(none)'),
-    field('issuer', `${issuerRef.kind} ${issuerRef.name}`),
-    field('valid', `${leaf.validFromDate.toISOString()} to ${leaf.validToDate.toISOString()}`),
-    field('chain', `${chain.map(({ subject }) => commonName(subject)).join(' ← ')} ${good('✔')}`),
-    ...(ca === undefined ? [] : [field('ca.crt', commonName(ca.subject))]),
+    `${heading(`${object.kind} ${nameOf(object.metadata)}`)}  ${good('Ready')} by ${issuerRef.kind} ${issuerRef.name}${origin}`,
     field('where', where),
-    '',
+    field('names', `${leaf.subjectAltName ?? '(none)'}, until ${leaf.validToDate.toISOString()}`),
+    field(
+      'chain',
+      `${chain.map(commonName).join(' ← ')} ${good('✔')}  ca.crt: ${ca === undefined ? 'none' : commonName(ca)}`,
+    ),
   ];
 }
 
@@ -104,10 +107,8 @@ function nameOf({ namespace, name }: { readonly namespace?: string; readonly nam
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-function oneLine(subject: string): string {
-  return subject.split('\n').join(', ') || '(empty)';
-}
-
-function commonName(subject: string): string {
-  return /^CN=(.*)$/m.exec(subject)?.[1] ?? oneLine(subject);
+/** A certificate that has only alternative names has an empty subject, which Node gives as undefined. */
+function commonName({ subject, subjectAltName }: X509Certificate): string {
+  const text = (subject as string | undefined) ?? '';
+  return /^CN=(.*)$/m.exec(text)?.[1] ?? (text.split('\n').join(', ') || subjectAltName || '?');
 }

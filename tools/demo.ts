@@ -2,85 +2,23 @@
 // cert-manager's controllers and multirootca, then our issuer as a user runs it, applies config/samples, waits until all
 // is Ready, verifies what was issued and shows it. Stays up until Ctrl-C; with `--once` it ends when all is verified.
 
-import {
-  approve,
-  type Cluster,
-  isReady,
-  type Manifest,
-  type ObjectWithConditions,
-  openCluster,
-  resourceOf,
-} from './cluster.ts';
 import { formatIntroduction, formatNextSteps, formatReport } from './demo-report.ts';
 import { startDemoServers } from './demo-servers.ts';
-import { progress } from './progress.ts';
-import { readSamples } from './samples.ts';
-import { type Verified, verifyRequest, verifySecret } from './verify.ts';
-
-const READY_WITHIN_MS = 60_000;
-/** Kinds with a Ready condition. */
-const WAITED_FOR = new Set(['Issuer', 'ClusterIssuer', 'Certificate', 'CertificateRequest']);
+import { runSuite } from './sample-suite.ts';
 
 async function runDemo(once: boolean, signal: AbortSignal): Promise<void> {
   await using cleanup = new AsyncDisposableStack();
   const startedMs = performance.now();
   const servers = await startDemoServers(cleanup, signal);
-  const { controlPlane, certManager, cfssl } = servers;
   process.stdout.write(formatIntroduction(servers));
-
-  const cluster = openCluster(controlPlane);
-  cleanup.defer(() => cluster.close());
-  const samples = readSamples(cfssl).filter(({ kind }) => certManager !== undefined || kind !== 'Certificate');
-  const appliedMs = performance.now();
-  for (const sample of samples) {
-    await cluster.create(sample);
-    if (certManager === undefined && sample.kind === 'CertificateRequest') await approve(cluster, sample);
-  }
-  const objects = await progress('Waiting until every sample is Ready', () => waitForAll(cluster, samples, signal));
-  const readyMs = performance.now();
-  const verified = await verifyAll(cluster, objects, cfssl.rootPem, Object.values(cfssl.intermediatePems));
-  process.stdout.write(formatReport(objects, verified, { applyToReadyMs: readyMs - appliedMs }));
+  process.stdout.write(formatReport(await runSuite(servers, signal)));
   if (once) {
-    process.stdout.write(
-      `Everything is Ready and verified, ${Math.round((readyMs - startedMs) / 1000)} s after the start.\n`,
-    );
+    const seconds = Math.round((performance.now() - startedMs) / 1000);
+    process.stdout.write(`Everything is Ready and verified, ${seconds} s after the start.\n`);
     return;
   }
   process.stdout.write(formatNextSteps(servers));
   await untilAborted(signal);
-}
-
-async function waitForAll(
-  cluster: Cluster,
-  samples: readonly Manifest[],
-  signal: AbortSignal,
-): Promise<readonly ObjectWithConditions[]> {
-  return await Promise.all(
-    samples
-      .filter(({ kind }) => WAITED_FOR.has(kind))
-      .map(async (sample) => {
-        const at = { resource: resourceOf(sample), ...sample.metadata };
-        const options = { withinMs: READY_WITHIN_MS, signal };
-        const object = await cluster.waitFor<ObjectWithConditions>(at, (found) => isReady(found), options);
-        return { ...object, kind: sample.kind };
-      }),
-  );
-}
-
-/** What was issued, by the object's key; throws when any of it does not hold. */
-async function verifyAll(
-  cluster: Cluster,
-  objects: readonly ObjectWithConditions[],
-  rootPem: string,
-  intermediatePems: readonly string[],
-): Promise<ReadonlyMap<ObjectWithConditions, Verified>> {
-  const known = { rootPem, intermediatePems };
-  const verified = new Map<ObjectWithConditions, Verified>();
-  for (const object of objects) {
-    if (object.kind === 'Certificate') verified.set(object, await verifySecret(cluster, object, known));
-    if (object.kind === 'CertificateRequest') verified.set(object, verifyRequest(object, known));
-  }
-  return verified;
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

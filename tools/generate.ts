@@ -3,8 +3,9 @@
  * Generated files are committed, because users apply them without having this tool.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { CLUSTER_ISSUERS, ISSUERS, issuerSpecSchema, issuerStatusSchema } from '../src/api/index.ts';
+import { buildChartFiles } from './charts.ts';
 import { buildCrd, type PrinterColumn } from './crd.ts';
 import { buildReference } from './reference.ts';
 
@@ -44,7 +45,8 @@ const files = new Map<string, string>([
   ],
 ]);
 
-for (const [path, content] of buildReference()) files.set(path, content);
+const crds = new Map(Array.from(files, ([path, content]) => [basename(path), content]));
+for (const [path, content] of [...buildChartFiles(crds), ...buildReference()]) files.set(path, content);
 
 const check = process.argv.includes('--check');
 const stale: string[] = [];

@@ -7,12 +7,14 @@ import { type KubernetesAccess, type Stoppable, startInFolder, startServerProces
 
 export interface IssuerProcessOptions {
   readonly access: Pick<KubernetesAccess, 'kubeconfig'>;
-  /** Default: the bundle, `dist/main.mjs`. */
-  readonly program?: string;
+  /** What runs the issuer, before its flags. Default: Node with the bundle, `dist/main.mjs`. */
+  readonly command?: readonly [string, ...string[]];
   /** Further flags. */
   readonly flags?: readonly string[];
   /** Default: `cfssl-issuer-system`. */
   readonly clusterResourceNamespace?: string;
+  /** The probe that says it is ready. Default: `/readyz`. */
+  readonly probe?: '/readyz' | '/healthz';
   readonly signal?: AbortSignal;
 }
 
@@ -29,9 +31,9 @@ export interface IssuerProcess extends Stoppable {
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Starts the issuer on ports of its own choice; ready when `/readyz` says so. */
+/** Starts the issuer on ports of its own choice; ready when its probe says so. */
 export function startIssuer(options: IssuerProcessOptions): Promise<IssuerProcess> {
-  const { access, program = join(ROOT, 'dist/main.mjs'), flags = [], signal } = options;
+  const { access, command = [process.execPath, join(ROOT, 'dist/main.mjs')], flags = [], signal } = options;
   return startInFolder('issuer', async (folder, undo) => {
     const logFile = join(folder.path, 'issuer.log');
     const readLog = (): Record<string, unknown>[] => parseLines(readFileSync(logFile, 'utf8'));
@@ -40,8 +42,7 @@ export function startIssuer(options: IssuerProcessOptions): Promise<IssuerProces
       folder,
       signal,
       command: [
-        process.execPath,
-        program,
+        ...command,
         `--kubeconfig=${access.kubeconfig}`,
         `--cluster-resource-namespace=${options.clusterResourceNamespace ?? 'cfssl-issuer-system'}`,
         '--health-addr=127.0.0.1:0',
@@ -50,7 +51,7 @@ export function startIssuer(options: IssuerProcessOptions): Promise<IssuerProces
       ],
       isReady: async (probe) => {
         const url = urlOf(readLog(), 'health');
-        return url !== undefined && (await fetch(`${url}/readyz`, { signal: probe })).ok;
+        return url !== undefined && (await fetch(`${url}${options.probe ?? '/readyz'}`, { signal: probe })).ok;
       },
     });
     undo.defer(() => child.stop());

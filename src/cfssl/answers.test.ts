@@ -51,12 +51,7 @@ const ROWS: readonly Row[] = [
     'Client sent an HTTP request to an HTTPS server.\n',
     'CFSSL_WRONG_SCHEME',
   ),
-  row(
-    '400 of nginx: plain HTTP',
-    400,
-    nginx('The plain HTTP request was sent to HTTPS port'),
-    'CFSSL_WRONG_SCHEME',
-  ),
+  row('400 of nginx: plain HTTP', 400, nginx('The plain HTTP request was sent to HTTPS port'), 'CFSSL_WRONG_SCHEME'),
   row('400 of nginx: no client certificate', 400, nginx('No required SSL certificate was sent'), 'CFSSL_TLS_TRUST'),
   row('400 of nginx: a wrong client certificate', 400, nginx('The SSL certificate error'), 'CFSSL_TLS_TRUST'),
   row('400 of nginx for another reason', 400, nginx('Bad Request'), 'CFSSL_UNKNOWN_REFUSAL'),

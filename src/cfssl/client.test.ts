@@ -31,10 +31,15 @@ const never = { signal: new AbortController().signal };
 function connect(
   t: TestContext,
   urls: readonly string[],
-  { clock = new ManualClock(), log = silentLog, ...config }: Partial<CfsslClientConfig & CfsslClientDeps> = {},
+  {
+    clock = new ManualClock(),
+    log = silentLog,
+    onOtherKey,
+    ...config
+  }: Partial<CfsslClientConfig & CfsslClientDeps> = {},
 ): CfsslClient {
   const client = createCfsslClient(
-    { clock, log, random: () => 0 },
+    { clock, log, random: () => 0, onOtherKey },
     {
       endpoints: parseEndpoints(urls.join()),
       label: 'primary',
@@ -379,13 +384,20 @@ describe('CfsslClient keys', () => {
   test('key comes first, and comes back when key_next is refused', async (t) => {
     const accepted = [KEY, NEXT_KEY];
     const server = await startServer(t, (seen, response) => multirootca(...accepted)(seen, response));
-    const client = connect(t, [server.url], { keys });
-    assert.equal((await client.sign({ csrPem: CSR }, never)).keyInUse, 'key');
-    accepted.splice(0, 1);
-    assert.equal((await client.sign({ csrPem: CSR }, never)).keyInUse, 'key_next');
-    accepted.splice(0, 1, KEY);
-    assert.equal((await client.sign({ csrPem: CSR }, never)).keyInUse, 'key');
-    assert.equal(server.seen.length, 5);
+    let changes = 0;
+    const client = connect(t, [server.url], { keys, onOtherKey: () => (changes += 1) });
+    const signs: [accepted: (typeof KEY)[], keyInUse: string, changes: number][] = [
+      [[KEY, NEXT_KEY], 'key', 0],
+      [[NEXT_KEY], 'key_next', 1],
+      [[NEXT_KEY], 'key_next', 1],
+      [[KEY], 'key', 2],
+    ];
+    for (const [keys, keyInUse, told] of signs) {
+      accepted.splice(0, accepted.length, ...keys);
+      assert.equal((await client.sign({ csrPem: CSR }, never)).keyInUse, keyInUse);
+      assert.equal(changes, told);
+    }
+    assert.equal(server.seen.length, 6);
   });
 
   test('each endpoint has its own', async (t) => {

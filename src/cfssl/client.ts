@@ -40,6 +40,8 @@ export interface CfsslClientDeps {
   readonly log: Logger;
   /** In [0, 1), for jitter. */
   readonly random: () => number;
+  /** A server signed with the other key than before. */
+  readonly onOtherKey?: (() => void) | undefined;
 }
 
 export interface CfsslClientConfig {
@@ -129,6 +131,7 @@ interface Server {
 
 class FailoverClient implements CfsslClient {
   readonly #log: Logger;
+  readonly #onOtherKey: (() => void) | undefined;
   readonly #config: CfsslClientConfig;
   readonly #servers: readonly Server[];
   readonly #running = new Set<Promise<unknown>>();
@@ -139,6 +142,7 @@ class FailoverClient implements CfsslClient {
     const isTlsUsed = endpoints.some(({ url }) => url.startsWith('https:'));
     const secureContext = isTlsUsed && tls !== undefined ? createTlsContext(tls) : undefined;
     this.#log = deps.log;
+    this.#onOtherKey = deps.onOtherKey;
     this.#config = config;
     this.#servers = endpoints.map((endpoint) => ({
       url: endpoint.url,
@@ -283,7 +287,9 @@ class FailoverClient implements CfsslClient {
     const askWith = async (keyInUse: KeyName, key: AuthKey) => {
       const body = buildAuthenticatedRequest(request, { key, additionalData });
       const answer = await this.#ask(call, server, body, options, parse);
+      const isOther = server.keyInUse !== keyInUse;
       server.keyInUse = keyInUse;
+      if (isOther && call === 'sign') this.#onOtherKey?.();
       return { ...answer, endpoint: server.url, keyInUse };
     };
     const { next } = keys;

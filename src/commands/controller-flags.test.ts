@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ConfigError } from './config-error.ts';
-import { CONTROLLER_FLAGS, isOff, toDurationMs, toLogEncoding, toLogLevel } from './controller-flags.ts';
+import { CONTROLLER_FLAGS, isOff, toDurationMs, toLogEncoding, toLogLevel, toNamespaces } from './controller-flags.ts';
 import { parseFlags } from './flags.ts';
 
 describe('CONTROLLER_FLAGS', () => {
@@ -20,6 +20,7 @@ describe('CONTROLLER_FLAGS', () => {
       'disable-kubernetes-csr-controller': false,
       'max-concurrent-reconciles': 16,
       'max-retry-duration': '5m',
+      namespaces: '',
     });
   });
 
@@ -124,6 +125,20 @@ describe('toDurationMs()', () => {
   for (const text of ['', '5', '-5s', 'soon']) {
     test(`${JSON.stringify(text)} is refused`, () => {
       assert.throws(() => toDurationMs(text), { message: `wants a duration like 30s or 5m, not "${text}"` });
+    });
+  }
+});
+
+describe('toNamespaces()', () => {
+  test('is a list, each name once, and nothing for all namespaces', () => {
+    assert.equal(toNamespaces(''), undefined);
+    assert.deepEqual(toNamespaces('team-a'), ['team-a']);
+    assert.deepEqual(toNamespaces('team-b, team-a,team-b'), ['team-b', 'team-a']);
+  });
+
+  for (const text of [',', 'a,', 'Team', 'a/b', '-a', 'a-', '*', 'a'.repeat(64)]) {
+    test(`${JSON.stringify(text)} is refused`, () => {
+      assert.throws(() => toNamespaces(text), /wants names of namespaces, separated by commas; ".*" is none/);
     });
   }
 });

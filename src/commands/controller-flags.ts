@@ -88,6 +88,13 @@ export const CONTROLLER_FLAGS = [
     help: 'How long a temporary failure of CFSSL is retried, from the first attempt, before the request fails.',
     check: toDurationMs,
   },
+  {
+    name: 'namespaces',
+    type: 'text',
+    default: '',
+    help: 'Namespaces to serve, separated by commas; ClusterIssuers and CertificateSigningRequests, which have none, are then left alone. Empty for all.',
+    check: toNamespaces,
+  },
 ] as const satisfies readonly Flag[];
 
 /** Zap's levels as ours: numbers above 0 are verbosity, and what zap calls panic is an error here. */
@@ -117,6 +124,15 @@ export function toDurationMs(text: string): number {
   const durationMs = parseDuration(text);
   if (durationMs === undefined || durationMs < 0) throw new Error(`wants a duration like 30s or 5m, not "${text}"`);
   return durationMs;
+}
+
+/** Undefined for all namespaces. */
+export function toNamespaces(text: string): readonly string[] | undefined {
+  if (text === '') return undefined;
+  const namespaces = text.split(',').map((name) => name.trim());
+  const wrong = namespaces.find((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name));
+  if (wrong !== undefined) throw new Error(`wants names of namespaces, separated by commas; "${wrong}" is none`);
+  return [...new Set(namespaces)];
 }
 
 /** controller-runtime's way to turn a server off. */

@@ -23,9 +23,9 @@ import {
   systemClock,
 } from '../platform/index.ts';
 import { ConfigError } from './config-error.ts';
-import { CONTROLLER_FLAGS, isOff, toDurationMs, toLogEncoding, toLogLevel } from './controller-flags.ts';
+import { CONTROLLER_FLAGS, isOff, toDurationMs, toLogEncoding, toLogLevel, toNamespaces } from './controller-flags.ts';
 import { type FlagValues, formatFlags, parseFlags } from './flags.ts';
-import { healthRoutes, metricsRoutes } from './servers.ts';
+import { type Health, healthRoutes, metricsRoutes } from './servers.ts';
 import { installDefaultTrust } from './trust.ts';
 import { VERSION } from './version.ts';
 
@@ -96,6 +96,10 @@ async function run(flags: Flags, { config, namespace, log }: Settings): Promise<
     { version: VERSION, pid: process.pid, apiServer: config.server, from: config.source, namespace },
     'Starting',
   );
+  const namespaces = toNamespaces(flags.namespaces);
+  if (namespaces !== undefined) {
+    log.info({ namespaces }, 'Serving some namespaces only: no ClusterIssuers and no CertificateSigningRequests');
+  }
   const client = createKubernetesClient({ clock, log, registry }, config, { userAgent: `cfssl-issuer/${VERSION}` });
   const elector = flags['enable-leader-election']
     ? new LeaderElector(
@@ -120,6 +124,7 @@ async function run(flags: Flags, { config, namespace, log }: Settings): Promise<
     },
     {
       clusterResourceNamespace: namespace,
+      namespaces,
       signKubernetesRequests: !flags['disable-kubernetes-csr-controller'],
       requireApproval: !flags['disable-approved-check'],
       maxConcurrentRequests: flags['max-concurrent-reconciles'],
@@ -129,7 +134,7 @@ async function run(flags: Flags, { config, namespace, log }: Settings): Promise<
   );
 
   const { stop, abort, dispose } = listenForSignals(log);
-  const servers = await startServers(flags, { log, registry, controllers });
+  const servers = await startServers(flags, { log, registry, controllers, elector });
   const watching = new AbortController();
   const watched = controllers.watch(watching.signal);
   try {
@@ -185,10 +190,19 @@ function listenForSignals(log: Logger): Stop {
 
 async function startServers(
   flags: Flags,
-  parts: { readonly log: Logger; readonly registry: Registry; readonly controllers: Controllers },
+  parts: {
+    readonly log: Logger;
+    readonly registry: Registry;
+    readonly controllers: Controllers;
+    readonly elector: LeaderElector | undefined;
+  },
 ): Promise<readonly HttpServer[]> {
+  const health: Health = {
+    hasSynced: () => parts.controllers.hasSynced(),
+    isOverdue: () => parts.elector?.isOverdue() === true,
+  };
   const wanted = [
-    { serves: 'health', bindAddress: flags['health-addr'], routes: healthRoutes(() => parts.controllers.hasSynced()) },
+    { serves: 'health', bindAddress: flags['health-addr'], routes: healthRoutes(health) },
     { serves: 'metrics', bindAddress: flags['metrics-addr'], routes: metricsRoutes(parts.registry) },
   ].filter(({ bindAddress }) => !isOff(bindAddress));
   const servers: HttpServer[] = [];

@@ -3,19 +3,26 @@ import { describe, test } from 'node:test';
 import { Counter, Registry } from '../platform/index.ts';
 import { healthRoutes, metricsRoutes } from './servers.ts';
 
+const healthy = { hasSynced: () => true, isOverdue: () => false };
+
 describe('healthRoutes()', () => {
   test('are exactly the two that the manifests probe', () => {
-    assert.deepEqual(Object.keys(healthRoutes(() => true)), ['/healthz', '/readyz']);
+    assert.deepEqual(Object.keys(healthRoutes(healthy)), ['/healthz', '/readyz']);
   });
 
   test('/healthz is well before the stores are filled', () => {
-    const routes = healthRoutes(() => false);
+    const routes = healthRoutes({ ...healthy, hasSynced: () => false });
     assert.deepEqual(routes['/healthz']?.(), { status: 200, body: 'ok\n' });
+  });
+
+  test('/healthz is unwell when the process should long have ended', () => {
+    const routes = healthRoutes({ ...healthy, isOverdue: () => true });
+    assert.deepEqual(routes['/healthz']?.(), { status: 503, body: 'lease is overdue\n' });
   });
 
   test('/readyz is well as soon as the stores are filled', () => {
     let hasSynced = false;
-    const routes = healthRoutes(() => hasSynced);
+    const routes = healthRoutes({ ...healthy, hasSynced: () => hasSynced });
     assert.deepEqual(routes['/readyz']?.(), { status: 503, body: 'still listing\n' });
     hasSynced = true;
     assert.deepEqual(routes['/readyz']?.(), { status: 200, body: 'ok\n' });

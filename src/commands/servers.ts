@@ -1,10 +1,17 @@
 /** What the two small HTTP servers answer. */
 import type { HttpServerOptions, Registry } from '../platform/index.ts';
 
-/** `/healthz`: the process is alive. `/readyz`: its stores are filled. */
-export function healthRoutes(hasSynced: () => boolean): HttpServerOptions['routes'] {
+export interface Health {
+  /** Whether its stores are filled. */
+  readonly hasSynced: () => boolean;
+  /** Whether it has lost its lease so long ago that it should have ended. */
+  readonly isOverdue: () => boolean;
+}
+
+/** `/healthz`: the process need not be restarted. `/readyz`: it could work, whether it leads or not. */
+export function healthRoutes({ hasSynced, isOverdue }: Health): HttpServerOptions['routes'] {
   return {
-    '/healthz': () => ({ status: 200, body: 'ok\n' }),
+    '/healthz': () => (isOverdue() ? { status: 503, body: 'lease is overdue\n' } : { status: 200, body: 'ok\n' }),
     '/readyz': () => (hasSynced() ? { status: 200, body: 'ok\n' } : { status: 503, body: 'still listing\n' }),
   };
 }

@@ -15,10 +15,11 @@ import {
 import {
   type Change,
   Controller,
+  createReflector,
   EventRecorder,
   type KubernetesClient,
   NamedObjectWatches,
-  Reflector,
+  type ObjectSource,
   splitKey,
   WorkQueue,
 } from '../kubernetes/index.ts';
@@ -46,6 +47,8 @@ export interface ControllersDeps {
 export interface ControllersOptions {
   /** Where the Secrets of ClusterIssuers lie. */
   readonly clusterResourceNamespace: string;
+  /** The only namespaces that are served. ClusterIssuers and Kubernetes' requests, which have none, are then left alone. */
+  readonly namespaces?: readonly string[] | undefined;
   /** Whether Kubernetes' CertificateSigningRequests are signed too. */
   readonly signKubernetesRequests: boolean;
   /** Whether a CertificateRequest waits for an approver. */
@@ -73,8 +76,8 @@ const REQUEST_BACKOFF = { baseDelayMs: 1_000, maxDelayMs: 300_000 };
 
 export class Controllers {
   readonly #deps: ControllersDeps;
-  readonly #issuers: Reflector<Issuer>;
-  readonly #clusterIssuers: Reflector<Issuer>;
+  readonly #issuers: ObjectSource<Issuer>;
+  readonly #clusterIssuers: ObjectSource<Issuer>;
   readonly #watches: NamedObjectWatches;
   readonly #events: EventRecorder;
   readonly #requestQueue: WorkQueue;
@@ -87,8 +90,9 @@ export class Controllers {
 
   constructor(deps: ControllersDeps, options: ControllersOptions) {
     this.#deps = deps;
-    this.#issuers = new Reflector<Issuer>(deps, { resource: ISSUERS });
-    this.#clusterIssuers = new Reflector<Issuer>(deps, { resource: CLUSTER_ISSUERS });
+    const { namespaces } = options;
+    this.#issuers = createReflector<Issuer>(deps, { resource: ISSUERS, namespaces });
+    this.#clusterIssuers = createReflector<Issuer>(deps, { resource: CLUSTER_ISSUERS, namespaces: namespaces && [] });
     this.#watches = new NamedObjectWatches(deps);
 
     this.#requestQueue = new WorkQueue(deps, {
@@ -123,9 +127,10 @@ export class Controllers {
     const enqueueAfter = (key: string, delayMs: number): void => this.#requestQueue.addAfter(key, delayMs);
     const pipelineDeps = { ...shared, issuers: this.#issuerReconciler, enqueue, enqueueAfter };
     this.#certificateRequests = new RequestPipeline(certificateRequestKind, pipelineDeps, options);
-    this.#signingRequests = options.signKubernetesRequests
-      ? new RequestPipeline(signingRequestKind, pipelineDeps, options)
-      : undefined;
+    this.#signingRequests =
+      options.signKubernetesRequests && namespaces === undefined
+        ? new RequestPipeline(signingRequestKind, pipelineDeps, options)
+        : undefined;
     this.#issuerController = new Controller(deps, {
       name: 'issuer',
       queue: this.#issuerQueue,
@@ -170,6 +175,8 @@ export class Controllers {
     if (stop.aborted) return;
     const idle = new AbortController();
     const events = this.#events.run(idle.signal);
+    this.#certificateRequests.beginWork(stop);
+    this.#signingRequests?.beginWork(stop);
     await Promise.all([this.#issuerController.run(stop, abort), this.#requestController.run(stop, abort)]);
     idle.abort(new Error('The controllers have ended'));
     await events;

@@ -155,6 +155,23 @@ describe('IssuerSession', () => {
       assert.equal(session.describeStatus().keyInUse, 'key_next');
     });
 
+    test('tells that the next key is in use soon after a signing needed it, and proves that once', async (t) => {
+      const { cfssl, clock, session, watches, changes, check, calls } = await start(t);
+      watches.set('Secret', secret({ key: KEY, key_next: 'aaaa' }, { resourceVersion: '2' }));
+      const { client } = await check();
+      cfssl.key = 'aaaa';
+      const { signal } = new AbortController();
+      await Promise.all(['a', 'b'].map((csrPem) => client.sign({ csrPem }, { signal })));
+      assert.equal(session.describeStatus().keyInUse, 'key');
+      calls();
+      changes.length = 0;
+      await clock.advance(1_000);
+      assert.deepEqual(changes, ['changed']);
+      await check();
+      assert.deepEqual(calls(), ['probe', 'info']);
+      assert.equal(session.describeStatus().keyInUse, 'key_next');
+    });
+
     test('watches exactly what the spec names', async (t) => {
       const { watches, spec, check } = await start(t);
       await check();
@@ -290,6 +307,19 @@ describe('IssuerSession', () => {
       assert.deepEqual(calls(), ['probe']);
       assert.deepEqual(changes, []);
       assert.equal(session.readyFor(object), ready);
+    });
+
+    test('that finds another key in use has that reported', async (t) => {
+      const { cfssl, session, watches, changes, check } = await start(t);
+      watches.set('Secret', secret({ key: KEY, key_next: 'aaaa' }, { resourceVersion: '2' }));
+      await check();
+      changes.length = 0;
+      assert.equal(await session.verify(), undefined);
+      assert.deepEqual(changes, []);
+      cfssl.key = 'aaaa';
+      assert.equal(await session.verify(), undefined);
+      assert.deepEqual(changes, ['changed']);
+      assert.equal(session.describeStatus().keyInUse, 'key_next');
     });
 
     test('of many at once is one probe', async (t) => {

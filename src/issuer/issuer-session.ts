@@ -43,6 +43,12 @@ export interface IssuerSessionDeps {
 /** The wall clock may drift so far against the monotonic one without having been set. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
+/**
+ * So long after a signing with the other key the keys are proved again: servers behind one address may differ while a key
+ * is replaced, and must not have that done each time.
+ */
+const OTHER_KEY_PAUSE_MS = 1_000;
+
 /** What is looked at on each check; a difference makes a new client. */
 type Fingerprint = readonly unknown[];
 
@@ -74,6 +80,7 @@ export class IssuerSession {
   /** Stays until the configuration, the CA or our clock changes: trying again would issue another wrong certificate. */
   #mismatch: { readonly problem: IssuerProblem; readonly clockOffsetMs: number } | undefined;
   #verifying: Promise<IssuerProblem | undefined> | undefined;
+  #cancelOtherKey: (() => void) | undefined;
   readonly #closed = new AbortController();
 
   constructor(deps: IssuerSessionDeps, options: { id: IssuerId; namespace: string; onChange: () => void }) {
@@ -104,9 +111,9 @@ export class IssuerSession {
     try {
       return await this.#check(issuer, signal);
     } catch (error) {
+      this.#needsProbe = true;
       signal.throwIfAborted();
       this.#ready = undefined;
-      this.#needsProbe = true;
       if (error instanceof IssuerProblem) throw error;
       if (error instanceof CfsslError) throw this.#describe(error);
       throw error;
@@ -120,6 +127,7 @@ export class IssuerSession {
     if (verdict !== undefined) throw verdict;
 
     if (this.#needsProbe) {
+      this.#needsProbe = false; // from here on a doubt is one about this proof
       const { server } = await this.#prove(client, signal);
       this.#hidesUnknownProfiles = server === 'serve';
       const ignoring =
@@ -135,7 +143,6 @@ export class IssuerSession {
     }
     if (this.#mismatch !== undefined && this.#wasClockSet(this.#mismatch.clockOffsetMs)) this.#mismatch = undefined;
     if (this.#mismatch !== undefined) throw this.#mismatch.problem;
-    this.#needsProbe = false;
     if (this.#ready?.client !== client || this.#ready.signer.sha256Hex !== signer.sha256Hex) {
       const askForSigner = async (abort: AbortSignal): Promise<Certificate> => {
         const now = await this.#askForSigner(client, abort);
@@ -166,8 +173,15 @@ export class IssuerSession {
     });
     this.#fingerprint = fingerprint;
     this.#configuration = configuration;
-    this.#client = createCfsslClient(
-      { clock: this.#deps.clock, log: this.#deps.log, random: this.#deps.random },
+    const client: CfsslClient = createCfsslClient(
+      {
+        clock: this.#deps.clock,
+        log: this.#deps.log,
+        random: this.#deps.random,
+        onOtherKey: () => {
+          if (client === this.#client) this.#proveSoon();
+        },
+      },
       {
         endpoints: configuration.endpoints,
         label: configuration.label,
@@ -189,7 +203,8 @@ export class IssuerSession {
         timeoutMs: configuration.timeoutMs,
       },
     );
-    return this.#client;
+    this.#client = client;
+    return client;
   }
 
   /** Proves the key, the label and each profile that requests may be sent with. @throws CfsslError, IssuerProblem */
@@ -205,6 +220,15 @@ export class IssuerSession {
       throw error;
     }
     return answer;
+  }
+
+  /** Tells which key is in use, once it is another. */
+  #proveSoon(): void {
+    this.#cancelOtherKey ??= this.#deps.clock.schedule(OTHER_KEY_PAUSE_MS, () => {
+      this.#cancelOtherKey = undefined;
+      this.#needsProbe = true;
+      this.#onChange();
+    });
   }
 
   async #askForSigner(client: CfsslClient, signal: AbortSignal): Promise<Certificate> {
@@ -228,8 +252,10 @@ export class IssuerSession {
   async #verify(): Promise<IssuerProblem | undefined> {
     const client = this.#client;
     if (client === undefined) return undefined;
+    const keyBefore = this.#keyInUse;
     try {
       await this.#prove(client, this.#closed.signal);
+      if (this.#keyInUse !== keyBefore) this.#onChange(); // which the status has to tell
       return undefined;
     } catch (error) {
       // A client that was replaced meanwhile says nothing about its successor.
@@ -326,6 +352,8 @@ export class IssuerSession {
     this.#mismatch = undefined;
     this.#told.clear();
     this.#needsProbe = true;
+    this.#cancelOtherKey?.();
+    this.#cancelOtherKey = undefined;
     await client?.close();
   }
 

@@ -9,7 +9,7 @@ import { Registry } from '../platform/index.ts';
 import { certificateRequestKind } from './certificate-request-kind.ts';
 import { IssuerMetrics } from './metrics.ts';
 import type { AnyRequest, RequestKind } from './request-kind.ts';
-import { RequestPipeline } from './request-pipeline.ts';
+import { RequestPipeline, type RequestPipelineOptions } from './request-pipeline.ts';
 import { signingRequestKind } from './signing-request-kind.ts';
 
 /** Lets a pipeline see what is listed and what happens then, and gives it with the keys that it queued meanwhile. */
@@ -17,6 +17,7 @@ async function watch<R extends AnyRequest>(
   kind: RequestKind<R>,
   listed: readonly R[],
   happens: readonly WatchEvent<R>[] = [],
+  options: Pick<RequestPipelineOptions, 'namespaces'> = {},
 ) {
   const clock = new ManualClock();
   const stop = new AbortController();
@@ -52,7 +53,7 @@ async function watch<R extends AnyRequest>(
       enqueue: (key) => queued.push(key),
       enqueueAfter: (key, delayMs) => delayed.push([key, delayMs]),
     },
-    { requireApproval: true, maxRetryDurationMs: 0 },
+    { requireApproval: true, maxRetryDurationMs: 0, ...options },
   );
   const watching = pipeline.watch(stop.signal);
   await clock.advance(0);
@@ -75,6 +76,17 @@ describe('RequestPipeline', () => {
     assert.equal(pipeline.issuerIdOf('new'), 'Issuer/team/ca');
     assert.equal(pipeline.issuerIdOf('denied'), 'Issuer/team/ca');
     assert.equal(pipeline.issuerIdOf('theirs'), '');
+  });
+
+  test('that serves some namespaces leaves requests of ClusterIssuers to others', async () => {
+    const issuerRef = { group: 'cfssl-issuer.wikimedia.org', name: 'ca' };
+    const listed = (['Issuer', 'ClusterIssuer'] as const).map((kind) =>
+      certificateRequest({ metadata: { name: kind.toLowerCase() }, spec: { issuerRef: { ...issuerRef, kind } } }),
+    );
+    const all = await watch(certificateRequestKind, listed);
+    assert.deepEqual(all.queued, ['team/issuer', 'team/clusterissuer']);
+    const some = await watch(certificateRequestKind, listed, [], { namespaces: ['team'] });
+    assert.deepEqual(some.queued, ['team/issuer']);
   });
 
   test('wakes the open requests of one issuer', async () => {

@@ -3,19 +3,31 @@
  * limits on what is worked on at a time hold for all of them together.
  */
 import { type Condition, READY } from '../api/index.ts';
-import { type Change, keyOf, type ReconcileResult, Reflector, type ReflectorDeps } from '../kubernetes/index.ts';
-import { backoffMs } from '../platform/index.ts';
+import {
+  type Change,
+  createReflector,
+  keyOf,
+  type ObjectSource,
+  type ReconcileResult,
+  type ReflectorDeps,
+} from '../kubernetes/index.ts';
+import { backoffMs, errorFields } from '../platform/index.ts';
 import type { DecisionPolicy } from './decide.ts';
 import type { IssuerId } from './issuer-reference.ts';
 import type { AnyRequest, RequestKind } from './request-kind.ts';
 import { RequestReconciler, type RequestReconcilerDeps } from './request-reconciler.ts';
 
 export type RequestPipelineDeps<R extends AnyRequest> = ReflectorDeps &
-  Omit<RequestReconcilerDeps<R>, 'requests'> & {
+  Omit<RequestReconcilerDeps<R>, 'requests' | 'isCaughtUp'> & {
     /** Puts a request on the queue. */
     readonly enqueue: (key: string) => void;
     readonly enqueueAfter: (key: string, delayMs: number) => void;
   };
+
+export interface RequestPipelineOptions extends DecisionPolicy {
+  /** The only namespaces that are served, and in them requests of Issuers alone. Default: all is served. */
+  readonly namespaces?: readonly string[] | undefined;
+}
 
 const BY_ISSUER = 'issuer';
 /** Pauses before a request is finished once more that somebody made look unfinished: that must not become a storm. */
@@ -23,25 +35,42 @@ const REOPENED_BACKOFF = { baseMs: 1_000, maxMs: 300_000, jitter: 0.2 };
 
 export class RequestPipeline<R extends AnyRequest> {
   readonly #kind: RequestKind<R>;
-  readonly #deps: Pick<RequestPipelineDeps<R>, 'enqueue' | 'enqueueAfter' | 'random'>;
-  readonly #reflector: Reflector<R>;
+  readonly #deps: Pick<RequestPipelineDeps<R>, 'enqueue' | 'enqueueAfter' | 'log' | 'random'>;
+  readonly #reflector: ObjectSource<R>;
   readonly #reconciler: RequestReconciler<R>;
   /** By UID, how often somebody made a finished request look unfinished. */
   readonly #reopened = new Map<string, number>();
 
-  constructor(kind: RequestKind<R>, deps: RequestPipelineDeps<R>, policy: DecisionPolicy) {
+  constructor(kind: RequestKind<R>, deps: RequestPipelineDeps<R>, options: RequestPipelineOptions) {
     this.#kind = kind;
     this.#deps = deps;
-    this.#reflector = new Reflector<R>(deps, {
+    const { namespaces } = options;
+    this.#reflector = createReflector<R>(deps, {
       resource: kind.resource,
+      namespaces,
       fieldSelector: kind.fieldSelector,
-      accept: (request) => kind.targetOf(request) !== undefined,
+      accept: (request) => {
+        const target = kind.targetOf(request);
+        return target !== undefined && (namespaces === undefined || target.kind === 'Issuer');
+      },
       ...(kind.prune === undefined ? {} : { prune: kind.prune }),
       // Finished requests need no waking, so the index holds the open ones only.
       indexes: { [BY_ISSUER]: (request) => (kind.isFinished(request) ? [] : [this.#issuerIdOf(request)]) },
     });
-    this.#reconciler = new RequestReconciler(kind, { ...deps, requests: this.#reflector.store }, policy);
+    const source = { requests: this.#reflector.store, isCaughtUp: () => this.#reflector.isCaughtUp() };
+    this.#reconciler = new RequestReconciler(kind, { ...deps, ...source }, options);
     this.#reflector.subscribe((change) => this.#onChange(change));
+  }
+
+  /**
+   * Called when this process begins to sign. What another one signed until then may not be in the store yet: until it
+   * is, each request is read before it is signed.
+   */
+  beginWork(signal: AbortSignal): void {
+    this.#reflector.markNow(signal).catch((error: unknown) => {
+      const fields = { ...errorFields(error), resource: this.#kind.resource.plural };
+      if (!signal.aborted) this.#deps.log.warn(fields, 'Cannot tell how recent the store is: reading before signing');
+    });
   }
 
   hasSynced(): boolean {

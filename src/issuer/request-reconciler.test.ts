@@ -92,9 +92,10 @@ function start({ request = approvedRequest(), issuer: given, isChecked = true, r
   const trace: string[] = [];
   /** What `verify()` answers, in order; then the issuer is innocent. */
   const verdicts: (IssuerProblem | Error | undefined)[] = [];
-  const state: { ready: ReadyIssuer | undefined; veto: Error | undefined } = {
+  const state: { ready: ReadyIssuer | undefined; veto: Error | undefined; isCaughtUp: boolean } = {
     ready: isChecked ? readyIssuer(cfssl, ca) : undefined,
     veto: undefined,
+    isCaughtUp: true,
   };
   const reconciler = new RequestReconciler(
     certificateRequestKind,
@@ -106,6 +107,7 @@ function start({ request = approvedRequest(), issuer: given, isChecked = true, r
       events: events.asEventRecorder(),
       metrics: new IssuerMetrics(registry),
       requests,
+      isCaughtUp: () => state.isCaughtUp,
       stores: { issuers, clusterIssuers: new Store<Issuer>() },
       issuers: {
         readyFor: () => state.ready,
@@ -501,6 +503,33 @@ describe('RequestReconciler', () => {
         [csr.pem, csr2.pem],
       );
       assert.deepEqual(statuses()[1], { ...issued, certificate: base64(second) });
+    });
+  });
+
+  describe('signs nothing that the leader before has finished, unseen', () => {
+    const cases: readonly [name: string, found: object | Error, posts: number][] = [
+      ['it is finished', approvedRequest({ metadata: { resourceVersion: '2' }, status: issued }), 0],
+      ['it is gone', notFound(), 0],
+      ['another one has its name', approvedRequest({ metadata: { uid: 'uid-2' } }), 0],
+      ['it is open still', approvedRequest(), 1],
+    ];
+    for (const [name, found, posts] of cases) {
+      test(name, async () => {
+        const { reconcile, cfssl, api, state } = start();
+        state.isCaughtUp = false;
+        cfssl.willAnswer(signAnswer(certificatePem));
+        api.reads.push(found);
+        await reconcile();
+        assert.deepEqual([cfssl.posts.length, api.applied.length, api.readCount], [posts, posts, 1]);
+      });
+    }
+
+    test('a failed read signs nothing', async () => {
+      const { reconcile, cfssl, api, state } = start();
+      state.isCaughtUp = false;
+      api.reads.push(unavailable());
+      await assert.rejects(reconcile(), { code: 'KUBERNETES_CONNECTION' });
+      assert.deepEqual(cfssl.posts, []);
     });
   });
 

@@ -7,6 +7,7 @@ import { CfsslError } from '../cfssl/index.ts';
 import {
   type EventRecorder,
   isInvalid,
+  isNotFound,
   isRetryable,
   type KubernetesClient,
   keyOf,
@@ -37,6 +38,8 @@ export interface RequestReconcilerDeps<R extends AnyRequest> {
   readonly events: Pick<EventRecorder, 'record'>;
   readonly metrics: IssuerMetrics;
   readonly requests: StoreReader<R>;
+  /** Whether the store holds all that had happened when this process began to sign. */
+  readonly isCaughtUp: () => boolean;
   readonly stores: IssuerStores;
   readonly issuers: Pick<IssuerReconciler, 'readyFor' | 'verify' | 'reportMismatch' | 'warnOnce'>;
   /** Throws when this process may not sign (any more); called right before each POST. */
@@ -116,8 +119,20 @@ export class RequestReconciler<R extends AnyRequest> {
         if (issued !== undefined) return await this.#finish(request, issued, signal);
         // What is signed now could not be handed out, and would be lost with the process.
         if (this.#troubledWrites >= MAX_TROUBLED_WRITES) return { requeueAfterMs: WRITE_BACKOFF.maxMs };
+        if (!this.#deps.isCaughtUp() && (await this.#hasEnded(request, signal))) return; // the watch will show it
         return await this.#sign(request, target, ready, signal);
       }
+    }
+  }
+
+  /** Asks the API server itself whether a request is finished or gone, as whoever led before us may have seen to. */
+  async #hasEnded({ metadata: { name, namespace, uid } }: R, signal: AbortSignal): Promise<boolean> {
+    try {
+      const found = await this.#deps.client.get<R>(this.#kind.resource, { name, namespace, signal });
+      return found.metadata.uid !== uid || this.#kind.isFinished(found);
+    } catch (error) {
+      if (isNotFound(error)) return true;
+      throw error; // requeue with back-off
     }
   }
 

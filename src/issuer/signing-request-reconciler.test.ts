@@ -84,6 +84,7 @@ function start({ request = approvedRequest(), issuer: given, mayReference = true
       events: events.asEventRecorder(),
       metrics: new IssuerMetrics(new Registry()),
       requests,
+      isCaughtUp: () => true,
       stores: { issuers, clusterIssuers: new Store<Issuer>() },
       issuers: {
         readyFor: () => readyIssuer(cfssl, ca),

@@ -112,7 +112,7 @@ export function isConflict(error: unknown): boolean {
 }
 
 export function isAlreadyExists(error: unknown): boolean {
-  return hasStatus(error, 409) && (error as KubernetesError).reason === 'AlreadyExists';
+  return hasStatus(error, 409) && error.reason === 'AlreadyExists';
 }
 
 /** The resourceVersion or the continue token is too old: list anew. */
@@ -149,7 +149,7 @@ export function isTimeout(error: unknown): boolean {
 /** The server has not yet seen the resourceVersion that we ask for: it was restarted, or its cache lags. */
 export function isResourceVersionTooLarge(error: unknown): boolean {
   if (!hasStatus(error, 504)) return false;
-  const causes = (error as KubernetesError).details['causes'];
+  const causes = error.details['causes'];
   return (
     Array.isArray(causes) && causes.some((cause) => (cause as { reason?: string }).reason === 'ResourceVersionTooLarge')
   );

@@ -54,6 +54,7 @@ export {
   type Lease,
 } from './leader-election.ts';
 export { type NamedObjectHandle, type NamedObjectState, NamedObjectWatches } from './named-object-watches.ts';
+export { createReflector, type ObjectSource } from './namespaces-reflector.ts';
 export {
   type ChangeHandler,
   type ListWatcher,

@@ -114,6 +114,37 @@ describe('LeaderElector', () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
+  test('is overdue when it is still there 20 s after the lease that it lost has run out, and never else', async () => {
+    const clock = new ManualClock();
+    const server = new LeaseServer();
+    let fault: Fault = 'none';
+    const { elector } = createElector(
+      clock,
+      server.client(() => fault),
+    );
+    const lost = follow(elector, new AbortController());
+    await clock.advance(60_000);
+    assert.equal(elector.isOverdue(), false);
+    fault = 'error';
+    await clock.advance(15_000 + 20_000);
+    assert.match(String(lost.seen.error), /Lost lease/);
+    assert.equal(elector.isOverdue(), false);
+    await clock.advance(1);
+    assert.equal(elector.isOverdue(), true);
+
+    const stop = new AbortController();
+    const again = follow(elector, stop);
+    await clock.advance(60_000);
+    assert.equal(elector.isOverdue(), false); // It waits for its turn like any other,
+    fault = 'none';
+    await clock.advance(2_000);
+    assert.equal(again.seen.isLeading, true);
+    stop.abort();
+    await again.running;
+    await clock.advance(60_000);
+    assert.equal(elector.isOverdue(), false); // and has let go in good order.
+  });
+
   test('keeps renewing while `lead` finishes its work, and lets go only then', async () => {
     const clock = new ManualClock();
     const server = new LeaseServer();

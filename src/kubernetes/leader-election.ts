@@ -66,6 +66,9 @@ export interface LeaderElectorOptions {
  */
 const JITTER = 0.2;
 
+/** How much longer than its lease a process that has lost it may take to end. */
+const OVERDUE_TOLERANCE_MS = 20_000;
+
 export class LeaderElector {
   readonly #deps: LeaderElectorDeps;
   readonly #log: Logger;
@@ -77,6 +80,8 @@ export class LeaderElector {
   #observedAtMs = Number.NEGATIVE_INFINITY;
   /** Invariant: while set, the last renewal that was sent then has succeeded, and we have not let go since. */
   #renewedAtMs: number | undefined;
+  /** The last renewal of a lease that was not let go in good order. */
+  #unreleasedAtMs: number | undefined;
 
   /** @throws Error when the durations do not fit together */
   constructor(deps: LeaderElectorDeps, options: LeaderElectorOptions) {
@@ -100,6 +105,16 @@ export class LeaderElector {
   /** Whether this process leads at this very moment. */
   isLeader(): boolean {
     return this.#remainingMs() > 0;
+  }
+
+  /**
+   * Whether this process should long have ended: it has led, could not renew the lease in all the time that it lasts and
+   * 20 s more, and is still there (controller-runtime's `leaderelection.HealthzAdaptor`).
+   */
+  isOverdue(): boolean {
+    if (this.#unreleasedAtMs === undefined) return false;
+    const sinceMs = this.#deps.clock.monotonicMs() - this.#unreleasedAtMs;
+    return sinceMs > this.#options.leaseDurationMs + OVERDUE_TOLERANCE_MS;
   }
 
   /** Who holds the lease, as far as we know. */
@@ -139,6 +154,7 @@ export class LeaderElector {
   async #acquire(signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#deps;
     let shownHolder: string | undefined;
+    this.#unreleasedAtMs = undefined;
     while (!signal.aborted) {
       try {
         if (await this.#tryOnce(this.#callTimeoutMs(), signal)) return true;
@@ -248,6 +264,7 @@ export class LeaderElector {
         : await client.update<Lease>(LEASES, { ...lease, spec }, { signal });
     this.#observe(written as Lease);
     this.#renewedAtMs = sentAtMs;
+    this.#unreleasedAtMs = sentAtMs;
   }
 
   #observe(lease: Lease): void {
@@ -260,6 +277,7 @@ export class LeaderElector {
   /** Lets others take over at once, if the lease is still ours. A failure costs them the rest of the lease, no more. */
   async #release(): Promise<void> {
     this.#letGo();
+    this.#unreleasedAtMs = undefined;
     const { client, clock } = this.#deps;
     try {
       await withTimeout(clock, { timeoutMs: this.#callTimeoutMs() }, async (signal) => {

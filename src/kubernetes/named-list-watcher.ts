@@ -39,13 +39,19 @@ export class NamedListWatcher implements ListWatcher {
     resource: Resource,
     options: WatchOptions,
   ): AsyncGenerator<WatchEvent<T>, void> {
-    if (options.resourceVersion !== NEWEST) return yield* this.#client.watch<T>(resource, options);
+    if (options.resourceVersion !== NEWEST) {
+      yield* this.#client.watch<T>(resource, options);
+      return;
+    }
+    // A watch that is waiting for its next event ends by its signal alone.
+    const ended = new AbortController();
+    const signal = AbortSignal.any([ended.signal, ...(options.signal === undefined ? [] : [options.signal])]);
     const open = Promise.withResolvers<void>();
     const onOpen = (): void => {
       options.onOpen?.();
       open.resolve();
     };
-    const events = this.#client.watch<T>(resource, { ...options, onOpen })[Symbol.asyncIterator]();
+    const events = this.#client.watch<T>(resource, { ...options, signal, onOpen })[Symbol.asyncIterator]();
     try {
       let next = events.next();
       await Promise.race([open.promise, next]);
@@ -58,6 +64,7 @@ export class NamedListWatcher implements ListWatcher {
         next = events.next();
       }
     } finally {
+      ended.abort(new Error('The watch has ended'));
       await events.return?.();
     }
   }

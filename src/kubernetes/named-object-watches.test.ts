@@ -89,6 +89,21 @@ describe('NamedObjectWatches', () => {
     await end();
   });
 
+  test('a look that fails once the watch is open is made up for', async () => {
+    const { clock, server, changes, acquire, end } = start();
+    server.listFaults.push('none', 'error');
+    const handle = acquire('one');
+    await handle.synced();
+    await clock.advance(0);
+    assert.equal(server.openWatches, 0);
+    await clock.advance(5000);
+    assert.equal(server.openWatches, 1);
+    server.put('a');
+    await clock.advance(0);
+    assert.deepEqual(changes, ['one absent', 'one present']);
+    await end();
+  });
+
   test('users of one object share one connection, released when the last goes', async () => {
     const { clock, server, watches, changes, acquire, end } = start();
     const [one, two] = [acquire('one'), acquire('two')];

@@ -61,6 +61,33 @@ describe('Reflector', () => {
     await end();
   });
 
+  test('isCaughtUp() tells whether the store holds what there was at the time of markNow()', async () => {
+    const server = serverWith('a', 'b');
+    server.cacheLag = 1;
+    const { clock, reflector, stop, end } = start({}, server);
+    await reflector.synced();
+    assert.deepEqual([namesIn(reflector), reflector.isCaughtUp()], [['a'], false], 'nothing was marked');
+    server.put('c');
+    await reflector.markNow(stop.signal);
+    assert.equal(reflector.isCaughtUp(), false, 'the watch has shown nothing yet');
+    await clock.advance(0);
+    assert.deepEqual([namesIn(reflector).length, reflector.isCaughtUp()], [3, true]);
+    server.put('d');
+    assert.equal(reflector.isCaughtUp(), true, 'what came later does not matter');
+    await end();
+  });
+
+  test('isCaughtUp() after a bookmark alone', async () => {
+    const { clock, server, reflector, stop, end } = start({}, serverWith('a'));
+    await reflector.synced();
+    await clock.advance(0);
+    server.bookmark();
+    await reflector.markNow(stop.signal);
+    await clock.advance(0);
+    assert.equal(reflector.isCaughtUp(), true);
+    await end();
+  });
+
   test('synced() rejects with the signal’s reason', async () => {
     const server = new ListWatcherDouble();
     server.listFaults.push('error');

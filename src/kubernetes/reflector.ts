@@ -74,6 +74,8 @@ export class Reflector<T extends KubernetesObject> {
   #lastError: unknown;
   /** How many watches in a row have ended at once. */
   #shortWatches = 0;
+  /** The newest version at the time of `markNow()`. */
+  #mark: string | undefined;
 
   constructor(deps: ReflectorDeps, options: ReflectorOptions<T>) {
     this.#deps = deps;
@@ -104,6 +106,22 @@ export class Reflector<T extends KubernetesObject> {
   /** Waits for the store to be filled; rejects with the signal's reason. */
   async synced(signal?: AbortSignal): Promise<void> {
     await abortable(this.#firstSync.promise, signal);
+  }
+
+  /**
+   * Asks the API server how far it is; from then on `isCaughtUp()` tells whether the store has got there. For those who
+   * begin to act on a store that others have filled with facts before: it may lag behind, on a watch that is silent.
+   * @throws KubernetesError
+   */
+  async markNow(signal: AbortSignal): Promise<void> {
+    const { resource, namespace } = this.#options;
+    const newest = await this.#deps.client.listEach<T>(resource, { namespace, limit: 1, signal }, () => {});
+    this.#mark = newest.resourceVersion;
+  }
+
+  /** Whether the store holds all that had happened when `markNow()` was called; never before that. */
+  isCaughtUp(): boolean {
+    return this.#mark !== undefined && isAtLeast(this.#listFrom, this.#mark);
   }
 
   /**
@@ -319,6 +337,12 @@ export class Reflector<T extends KubernetesObject> {
     this.#lastActivityMs = this.#deps.clock.monotonicMs();
     this.#lastError = undefined;
   }
+}
+
+/** Versions of one resource are numbers that grow (KEP-5504); what is none, as before the first list, is too old. */
+function isAtLeast(version: string, mark: string): boolean {
+  const isNumeric = /^\d+$/.test(version) && /^\d+$/.test(mark);
+  return isNumeric && BigInt(version) >= BigInt(mark);
 }
 
 function removeManagedFields<T extends KubernetesObject>(object: T): T {

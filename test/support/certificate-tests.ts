@@ -1,9 +1,9 @@
 /**
- * The main job on real servers: cert-manager's own controllers turn a Certificate into a Secret through our issuer and
- * each of CFSSL's two servers. What is judged is the Secret, by OpenSSL.
+ * The main job on real servers, however the issuer is started: cert-manager's own controllers turn a Certificate into a
+ * Secret through our issuer and each of CFSSL's two servers. What is judged is the Secret, by OpenSSL.
  */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { isReady, type ObjectWithConditions, resourceOf } from '../../tools/cluster.ts';
 import { type Cfssl, startCfsslServe } from '../../tools/servers/index.ts';
 import { verifySecret } from '../../tools/verify.ts';

@@ -1,10 +1,12 @@
 /**
  * A proxy in front of a real CFSSL that makes the faults that no server makes by itself. It listens on plain HTTP, as a
- * load balancer in a cluster may, and forwards everything unchanged while there is no fault.
+ * load balancer in a cluster may, or on HTTPS with whatever it demands of clients, and forwards everything unchanged
+ * while there is no fault.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { encodePem, parseCertificates, parseCsr } from '../../src/x509/index.ts';
 import {
@@ -31,8 +33,15 @@ export interface ProxiedCall {
   readonly forward: () => Promise<RawAnswer>;
 }
 
+export interface CfsslProxyOptions {
+  /** Certificate and key to listen on HTTPS with, and what is demanded of clients. Default: plain HTTP. */
+  readonly tls?: ServerOptions;
+}
+
 export interface CfsslProxy extends AsyncDisposable {
   readonly url: string;
+  /** Whom calls are forwarded to. */
+  server: Cfssl;
   /** Signings that were forwarded, so that the server behind has issued a certificate for each that it did not refuse. */
   readonly forwarded: number;
   /** Signings that arrived. */
@@ -44,7 +53,8 @@ export interface CfsslProxy extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
+export async function startCfsslProxy(first: Cfssl, { tls }: CfsslProxyOptions = {}): Promise<CfsslProxy> {
+  let server = first;
   const counts = { forwarded: 0, received: 0, calls: 0 };
   let fault: CfsslProxy['fault'];
 
@@ -66,9 +76,10 @@ export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
     response.writeHead(status, { 'content-type': contentType }).end(answer);
   };
 
-  const listener = createServer((request, response) => {
+  const listen = (request: IncomingMessage, response: ServerResponse): void => {
     onCall(request, response).catch(() => response.destroy());
-  });
+  };
+  const listener = tls === undefined ? createServer(listen) : createTlsServer(tls, listen);
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const close = async (): Promise<void> => {
@@ -77,7 +88,13 @@ export async function startCfsslProxy(server: Cfssl): Promise<CfsslProxy> {
     await once(listener, 'close');
   };
   return {
-    url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    url: `http${tls === undefined ? '' : 's'}://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    get server() {
+      return server;
+    },
+    set server(next) {
+      server = next;
+    },
     get forwarded() {
       return counts.forwarded;
     },

@@ -1,4 +1,7 @@
-/** A CFSSL on loopback that answers `info` and the empty `authsign` (the probe) as told, for tests of what asks them. */
+/**
+ * A CFSSL on loopback that answers `info` and the empty `authsign` (the probe) as told, for tests of what asks them. To
+ * whoever asks for a certificate it gives its own.
+ */
 import { createHmac } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { failure, startServer, success } from '../../src/cfssl/testing/test-support.ts';
@@ -18,7 +21,7 @@ export interface CfsslServer {
   /** A profile that it does not know. */
   unknownProfile: string | undefined;
   /** What it was asked, in order. */
-  readonly calls: ('info' | 'probe' | 'validity')[];
+  readonly calls: ('info' | 'probe' | 'validity' | 'signing')[];
 }
 
 /** Ends with the test. */
@@ -29,7 +32,7 @@ export async function startCfsslServer(
   const calls: CfsslServer['calls'] = [];
   const server = await startServer(t, ({ path, body }, response) => {
     const asked = path === '/api/v1/cfssl/info' ? undefined : requestOf(body);
-    const call = asked === undefined ? 'info' : asked.NotAfter === undefined ? 'probe' : 'validity';
+    const call = asked === undefined ? 'info' : kindOf(asked);
     calls.push(call);
     const answer = (status: number, text: string): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(text);
@@ -41,7 +44,8 @@ export async function startCfsslServer(
       else if (!isAuthentic(body, state.key)) answer(400, failure(1, 'invalid token'));
       else if (asked?.profile !== undefined && asked.profile === state.unknownProfile) {
         answer(400, failure(1, 'invalid profile'));
-      } else answer(400, failure(1, 'invalid request'));
+      } else if (call === 'signing') answer(200, success({ certificate: state.caPem }));
+      else answer(400, failure(1, 'invalid request'));
     });
   });
   const state: CfsslServer = {
@@ -56,9 +60,20 @@ export async function startCfsslServer(
   return state;
 }
 
-function requestOf(body: string): { readonly profile?: string; readonly NotAfter?: string } {
+interface SignRequest {
+  readonly certificate_request: string;
+  readonly profile?: string;
+  readonly NotAfter?: string;
+}
+
+function kindOf({ certificate_request: csr, NotAfter: end }: SignRequest): 'probe' | 'validity' | 'signing' {
+  if (csr !== '') return 'signing';
+  return end === undefined ? 'probe' : 'validity';
+}
+
+function requestOf(body: string): SignRequest {
   const { request } = JSON.parse(body) as { request: string };
-  return JSON.parse(Buffer.from(request, 'base64').toString('utf8')) as ReturnType<typeof requestOf>;
+  return JSON.parse(Buffer.from(request, 'base64').toString('utf8')) as SignRequest;
 }
 
 function isAuthentic(body: string, key: string): boolean {

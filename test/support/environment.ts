@@ -11,6 +11,7 @@ import { applyOurCrds } from '../../tools/our-crds.ts';
 import {
   type Cfssl,
   type ControlPlane,
+  type ControlPlaneOptions,
   installCertManagerCrds,
   startCertManager,
   startControlPlane,
@@ -51,11 +52,14 @@ export function getEnvironment(kind: 'cert-manager' | 'bare'): Promise<Environme
 
 const serversByName = new Map<string, Promise<Servers>>();
 
-/** A cluster for tests that start and stop issuers themselves; tests that leave much behind have one of their own. */
-export function getServers(name = 'shared'): Promise<Servers> {
+/**
+ * A cluster for tests that start and stop issuers themselves; tests that leave much behind, or need another control
+ * plane, have one of their own.
+ */
+export function getServers(name = 'shared', options?: ControlPlaneOptions): Promise<Servers> {
   let servers = serversByName.get(name);
   if (servers === undefined) {
-    servers = startServers('bare');
+    servers = startServers('bare', options);
     serversByName.set(name, servers);
   }
   return servers;
@@ -71,8 +75,8 @@ export async function startEnvironment(
   return { ...servers, issuer };
 }
 
-async function startServers(kind: 'cert-manager' | 'bare'): Promise<Servers> {
-  const [controlPlane, cfssl] = await Promise.all([startControlPlane(), startMultirootca()]);
+async function startServers(kind: 'cert-manager' | 'bare', options?: ControlPlaneOptions): Promise<Servers> {
+  const [controlPlane, cfssl] = await Promise.all([startControlPlane(options), startMultirootca()]);
   cleanup.use(controlPlane);
   cleanup.use(cfssl);
   if (kind === 'cert-manager') cleanup.use(await startCertManager({ access: controlPlane }));

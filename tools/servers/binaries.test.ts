@@ -18,6 +18,7 @@ describe('entryName()', () => {
       'multirootca-1.7.1',
       'cfssl-1.7.1',
       'cert-manager-controllers-1.21.2',
+      'helm-4.3.1',
     ]);
     assert.equal(new Set(names.map((name) => name.slice(-12))).size, names.length);
     assert.deepEqual(BINARY_NAMES.map(entryName), names);

@@ -15,7 +15,7 @@ import { spawnGuarded } from './guardian.ts';
 
 interface Source {
   /** The folder beside this file with go.mod and go.sum. */
-  readonly folder: 'etcd' | 'kubernetes' | 'cfssl' | 'cert-manager';
+  readonly folder: 'etcd' | 'kubernetes' | 'cfssl' | 'cert-manager' | 'helm';
   readonly package: string;
   /** The module whose version in go.mod is the binary's. */
   readonly versionOf: string;
@@ -27,6 +27,7 @@ interface Source {
 const KUBERNETES = { folder: 'kubernetes', versionOf: 'k8s.io/kubernetes', toolchain: 'auto' } as const;
 const CFSSL = { folder: 'cfssl', versionOf: 'github.com/cloudflare/cfssl', toolchain: 'go1.27.3' } as const;
 const CERT_MANAGER_MODULE = 'github.com/cert-manager/cert-manager';
+const GATEWAY_API_MODULE = 'sigs.k8s.io/gateway-api';
 
 const SOURCES = {
   etcd: {
@@ -45,6 +46,12 @@ const SOURCES = {
     folder: 'cert-manager',
     package: '.',
     versionOf: CERT_MANAGER_MODULE,
+    toolchain: 'auto',
+  },
+  helm: {
+    folder: 'helm',
+    package: 'helm.sh/helm/v4/cmd/helm',
+    versionOf: 'helm.sh/helm/v4',
     toolchain: 'auto',
   },
 } as const satisfies Record<string, Source>;
@@ -71,6 +78,11 @@ export async function ensureBinary(name: BinaryName, options: EnsureOptions = {}
 /** The folder with cert-manager's CRDs, as its module has them. */
 export async function ensureCertManagerCrds(options: EnsureOptions = {}): Promise<string> {
   return join(await ensureEntry('cert-manager-controllers', options), 'crds');
+}
+
+/** The folder with the CRDs of the Gateway API, standard channel, of the version that cert-manager is built with. */
+export async function ensureGatewayApiCrds(options: EnsureOptions = {}): Promise<string> {
+  return join(await ensureEntry('cert-manager-controllers', options), 'gateway-api-crds');
 }
 
 /** The folder of the cache. An XDG_CACHE_HOME that is not absolute is to be ignored, says its specification. */
@@ -139,7 +151,11 @@ async function buildEntry(
     rmSync(places.logFile, { force: true });
     await progress(`Building ${build.title}`, () => goBuild(build, places));
     if (name === 'cert-manager-controllers') {
-      copyFiles(join(await findModule(build, CERT_MANAGER_MODULE, env), 'deploy', 'crds'), join(finished, 'crds'));
+      const [certManager, gatewayApi] = await Promise.all(
+        [CERT_MANAGER_MODULE, GATEWAY_API_MODULE].map((module) => findModule(build, module, env)),
+      );
+      copyFiles(join(certManager ?? '', 'deploy', 'crds'), join(finished, 'crds'));
+      copyFiles(join(gatewayApi ?? '', 'config', 'crd', 'standard'), join(finished, 'gateway-api-crds'));
     }
     renameSync(finished, entry);
   } finally {

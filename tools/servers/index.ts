@@ -1,6 +1,6 @@
 // Real servers for tests, demos and measurements: a Kubernetes control plane, cert-manager's controllers and CFSSL.
 
-export { type BinaryName, ensureBinary, ensureCertManagerCrds } from './binaries.ts';
+export { type BinaryName, ensureBinary, ensureCertManagerCrds, ensureGatewayApiCrds } from './binaries.ts';
 export { type CertManager, type CertManagerOptions, installCertManagerCrds, startCertManager } from './cert-manager.ts';
 export { type ServerProcess, startServerProcess } from './child.ts';
 export {

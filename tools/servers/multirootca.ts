@@ -14,6 +14,7 @@ import { withFreePort } from './ports.ts';
 import { createTestCa, LABELS, type Label, type TestCa } from './test-ca.ts';
 
 const DAY_SECONDS = 86_400;
+const CLIENTS_CA = 'clients-ca.pem';
 const SUBJECT_ALT_NAME = '2.5.29.17';
 const SERVER_USAGES = ['digital signature', 'key encipherment', 'server auth', 'client auth'];
 
@@ -54,7 +55,15 @@ export interface CfsslOptions {
   readonly ca?: TestCa;
   /** Default: keys of its own. Servers that stand in for each other share CA and keys. */
   readonly authKeys?: AuthKeys;
+  /** `cfssl serve` only: whose certificates clients must show, and one of those. Default: none. */
+  readonly clients?: ClientCertificates;
   readonly signal?: AbortSignal;
+}
+
+export interface ClientCertificates {
+  readonly caPem: string;
+  readonly clientCertificatePem: string;
+  readonly clientKeyPem: string;
 }
 
 export interface Cfssl extends Stoppable, HttpsAccess {
@@ -85,21 +94,25 @@ export function startCfsslServe(options: CfsslOptions = {}): Promise<Cfssl> {
 }
 
 async function startCfssl(name: 'multirootca' | 'cfssl', options: CfsslOptions): Promise<Cfssl> {
-  const { signal } = options;
+  const { clients, signal } = options;
   const binary = await ensureBinary(name, { signal });
   return startInFolder(name, async (folder, undo) => {
     const ca = options.ca ?? (await createTestCa());
     const authKeys = options.authKeys ?? { server: randomKey(), client: randomKey() };
     await writeConfiguration(folder, ca, authKeys);
+    if (clients !== undefined) writeFileSync(join(folder.path, CLIENTS_CA), clients.caPem);
     const caPem = ca.root.certificatePem;
 
     const start = (port: number): Promise<ServerProcess> => {
-      const access = { url: `https://127.0.0.1:${port}`, caPem };
+      const access = { ...clients, url: `https://127.0.0.1:${port}`, caPem };
       return startServerProcess({
         name,
         folder,
         signal,
-        command: [binary, ...(name === 'cfssl' ? serveArguments(port) : multirootcaArguments(port))],
+        command: [
+          binary,
+          ...(name === 'cfssl' ? serveArguments(port, clients !== undefined) : multirootcaArguments(port)),
+        ],
         isReady: (probe) => answersInfo(access, probe),
       });
     };
@@ -134,10 +147,11 @@ function multirootcaArguments(port: number): string[] {
   return ['-a', `127.0.0.1:${port}`, '-roots', 'roots.conf', '-tls-cert', 'tls.pem', '-tls-key', 'tls-key.pem'];
 }
 
-function serveArguments(port: number): string[] {
+function serveArguments(port: number, demandsCertificate: boolean): string[] {
   const [label] = LABELS;
   const signer = ['-ca', `${label}/ca.pem`, '-ca-key', `${label}/ca-key.pem`, '-config', 'config.json'];
-  const tls = ['-tls-cert', 'tls.pem', '-tls-key', 'tls-key.pem'];
+  const mutual = demandsCertificate ? ['-mutual-tls-ca', CLIENTS_CA] : [];
+  const tls = ['-tls-cert', 'tls.pem', '-tls-key', 'tls-key.pem', ...mutual];
   return ['serve', '-address', '127.0.0.1', '-port', String(port), ...signer, ...tls];
 }
 

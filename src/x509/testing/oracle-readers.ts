@@ -63,7 +63,10 @@ export function readByUs(request: Uint8Array): Reading {
   const csr = parseCsrDer(request);
   verifyCsr(csr);
   return {
-    subject: csr.subject.flat().map(({ type, value }) => `${type}=${value}`).toSorted(),
+    subject: csr.subject
+      .flat()
+      .map(({ type, value }) => `${type}=${value}`)
+      .toSorted(),
     spki: toHex(csr.spkiDer),
     key: describePublicKey(csr.publicKey),
     names: sortedSet(csr.names.map(describeName)),

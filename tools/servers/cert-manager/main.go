@@ -1,5 +1,6 @@
-// Command cert-manager-controllers runs the controllers of cert-manager that turn a Certificate into a
-// CertificateRequest, approve the request and store what an issuer answers: nothing that signs.
+// Command cert-manager-controllers runs the controllers of cert-manager that turn an annotated Ingress or Gateway into a
+// Certificate and a Certificate into a CertificateRequest, approve the request and store what an issuer answers: nothing
+// that signs. The CRDs of the Gateway API must be there.
 // cert-manager's own command is not importable as a module, and its webhook is internal to it.
 package main
 
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/cert-manager/cert-manager/pkg/controller"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificate-shim/gateways"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificate-shim/ingresses"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/issuing"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/keymanager"
@@ -42,6 +45,8 @@ func main() {
 			CertificateRequestMinimumBackoffDuration: *minimumBackoff,
 			CertificateRequestMaximumBackoffDuration: *maximumBackoff,
 		},
+		IngressShimOptions: controller.IngressShimOptions{DefaultIssuerKind: "Issuer", DefaultIssuerGroup: "cert-manager.io"},
+		ConfigOptions:      controller.ConfigOptions{EnableGatewayAPI: true},
 	})
 	if err != nil {
 		log.Fatalf("Cannot set up the controllers: %v", err)
@@ -60,9 +65,11 @@ func main() {
 
 	shared.SharedInformerFactory.Start(ctx.Done())
 	shared.KubeSharedInformerFactory.Start(ctx.Done())
+	shared.GWShared.Start(ctx.Done())
 	shared.HTTP01ResourceMetadataInformersFactory.Start(ctx.Done())
 	shared.SharedInformerFactory.WaitForCacheSync(ctx.Done())
 	shared.KubeSharedInformerFactory.WaitForCacheSync(ctx.Done())
+	shared.GWShared.WaitForCacheSync(ctx.Done())
 
 	var running sync.WaitGroup
 	for name, c := range controllers {
