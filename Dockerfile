@@ -35,7 +35,8 @@ FROM --platform=$TARGETPLATFORM ${BASE_IMAGE} AS issuer
 COPY --from=build /build/dist/main.mjs /cfssl-issuer.mjs
 USER 65532:65532
 ENV PATH=/nodejs/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-ENTRYPOINT ["node", "/cfssl-issuer.mjs"]
+# A small young generation: a quarter less memory at the peak for the same CPU (bench/backlog.ts).
+ENTRYPOINT ["node", "--max-semi-space-size=2", "/cfssl-issuer.mjs"]
 EXPOSE 8080 8081
 LABEL org.opencontainers.image.title="cfssl-issuer" \
       org.opencontainers.image.description="cert-manager external issuer that has certificates signed by CFSSL" \

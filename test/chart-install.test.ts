@@ -211,7 +211,7 @@ async function removeOurCrds(cluster: ChartCluster): Promise<void> {
 }
 
 async function waitUntilGone(cluster: ChartCluster): Promise<void> {
-  const endMs = performance.now() + 30_000;
+  const endMs = performance.now() + 60_000;
   while ((await crdsOf(cluster)).length > 0) {
     assert.ok(performance.now() < endMs, 'The CRDs are still there');
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -30,8 +30,8 @@ const BUILT_AT = 1_700_000_000;
 const SOURCE_URL = 'https://example.com/cfssl-issuer';
 const [OWN, OTHER] = process.arch === 'arm64' ? (['arm64', 'amd64'] as const) : (['amd64', 'arm64'] as const);
 const PROGRAMS = [
-  { program: 'issuer', file: 'cfssl-issuer.mjs', bill: 'main.cdx.json' },
-  { program: 'simple-cfssl', file: 'simple-cfssl.mjs', bill: 'simple-cfssl.cdx.json' },
+  { program: 'issuer', node: ['--max-semi-space-size=2'], file: 'cfssl-issuer.mjs', bill: 'main.cdx.json' },
+  { program: 'simple-cfssl', node: [], file: 'simple-cfssl.mjs', bill: 'simple-cfssl.cdx.json' },
 ] as const;
 type Program = (typeof PROGRAMS)[number]['program'];
 
@@ -50,7 +50,7 @@ function testImages(): void {
     [first, second] = await Promise.all([build(cleanup, 'checkout'), build(cleanup, 'copy')]);
   });
 
-  for (const { program, file, bill } of PROGRAMS) {
+  for (const { program, node, file, bill } of PROGRAMS) {
     test(`${program}: its base and one layer with one file of at most 3 MB, which its bill of materials names`, async () => {
       const { store, bases, folder, images } = first;
       const before = filesIn(await mount(store, await store.inList(bases.runtime, OWN)));
@@ -91,7 +91,7 @@ function testImages(): void {
       assert.equal(Date.parse(created), BUILT_AT * 1000);
       assert.deepEqual(
         { architecture, user: config.User, entrypoint: config.Entrypoint, command: config.Cmd ?? [] },
-        { architecture: OWN, user: '65532:65532', entrypoint: ['node', `/${file}`], command: [] },
+        { architecture: OWN, user: '65532:65532', entrypoint: ['node', ...node, `/${file}`], command: [] },
       );
     });
 

@@ -139,7 +139,12 @@ async function run(flags: Flags, { config, namespace, log }: Settings): Promise<
   const watched = controllers.watch(watching.signal);
   try {
     if (elector === undefined) await controllers.work(stop, abort);
-    else await elector.run(stop, (lost) => controllers.work(stop, AbortSignal.any([abort, lost])));
+    else {
+      // Who has lost the lease takes no more work either: what it still does would keep this process from its end.
+      const work = (lost: AbortSignal) =>
+        controllers.work(AbortSignal.any([stop, lost]), AbortSignal.any([abort, lost]));
+      await elector.run(stop, work);
+    }
     log.info({}, 'Stopped');
     return 0;
   } catch (error) {

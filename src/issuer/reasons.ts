@@ -27,7 +27,7 @@ export const ISSUER_REASONS: Readonly<Record<IssuerReason, Explanation>> = {
   },
   AccessDenied: {
     meaning: 'The controller may not read a Secret or ConfigMap.',
-    remedy: 'Grant its ServiceAccount get, list and watch on that object.',
+    remedy: 'Grant its ServiceAccount get and watch on that object.',
   },
   AuthenticationFailed: {
     meaning: 'CFSSL refuses the key or the additional data.',
@@ -75,7 +75,7 @@ export const ISSUER_REASONS: Readonly<Record<IssuerReason, Explanation>> = {
   CertificateMismatch: {
     meaning:
       'CFSSL issued a certificate that is for another key, by another CA, not valid now, a CA unasked, or a precertificate. It was not handed out.',
-    remedy: "See the profile in CFSSL's configuration. The issuer tries again when its spec, Secret or CA changes.",
+    remedy: "See the profile in CFSSL's configuration. The issuer tries again when its spec, Secret or CA changes, or the clock of the controller is set.",
   },
 };
 
