@@ -75,7 +75,8 @@ export const ISSUER_REASONS: Readonly<Record<IssuerReason, Explanation>> = {
   CertificateMismatch: {
     meaning:
       'CFSSL issued a certificate that is for another key, by another CA, not valid now, a CA unasked, or a precertificate. It was not handed out.',
-    remedy: "See the profile in CFSSL's configuration. The issuer tries again when its spec, Secret or CA changes, or the clock of the controller is set.",
+    remedy:
+      "See the profile in CFSSL's configuration. The issuer tries again when its spec, Secret or CA changes, or the clock of the controller is set.",
   },
 };
 

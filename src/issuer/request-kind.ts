@@ -39,7 +39,7 @@ export interface RequestKind<R extends AnyRequest> {
     call: { readonly client: Pick<KubernetesClient, 'create'>; readonly signal: AbortSignal },
   ): Promise<string | undefined>;
   /** The end that it had before somebody undid its condition, if the certificate is still there. */
-  findIssued?(request: R, issuer: ReadyIssuer): FinalOutcome | undefined;
+  findIssued?(request: R, issuer: ReadyIssuer, nowMs: number): FinalOutcome | undefined;
   signingInputOf(request: R): SigningInput;
   /** The status to apply, or undefined when there is nothing to write. */
   buildStatus(request: R, outcome: RequestOutcome, nowMs: number): object | undefined;

@@ -115,7 +115,7 @@ export class RequestReconciler<R extends AnyRequest> {
         // Not checked by this process yet, or no more: the end of the check wakes us.
         const ready = issuer === undefined ? undefined : this.#deps.issuers.readyFor(target.id, issuer);
         if (ready === undefined) return;
-        const issued = this.#kind.findIssued?.(request, ready);
+        const issued = this.#kind.findIssued?.(request, ready, this.#deps.clock.now());
         if (issued !== undefined) return await this.#finish(request, issued, signal);
         // What is signed now could not be handed out, and would be lost with the process.
         if (this.#troubledWrites >= MAX_TROUBLED_WRITES) return { requeueAfterMs: WRITE_BACKOFF.maxMs };
