@@ -253,7 +253,8 @@ describe('a CertificateSigningRequest', () => {
     for (const name of ['short', 'ca', 'ten-minutes']) await approve(name);
     const failed = 'CertificateSigningRequest has failed permanently:';
     assert.equal(await waitForFailure('short'), `${failed} The shortest duration is 10m, the request asks for 1m`);
-    assert.equal(await waitForFailure('ca'), `${failed} The request asks for a CA, the certificate is none`);
+    const unsaid = 'An annotation asks for a CA and the CSR does not; make the CSR with the basic constraint CA:TRUE';
+    assert.equal(await waitForFailure('ca'), `${failed} ${unsaid}`);
     const told = await waitForEvent('ten-minutes', 'UnexpectedCertificate');
     const longer = 'UnexpectedCertificate: The certificate is valid for more time than the request asks for';
     assert.ok(told.includes(longer), told.join('\n'));

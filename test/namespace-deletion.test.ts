@@ -10,6 +10,7 @@ import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
 import { createApproved, numbered, waitForAll } from './support/approved-requests.ts';
 import { type CfsslProxy, type Fault, startCfsslProxy } from './support/cfssl-proxy.ts';
 import { createNamespace, getServers, issuerManifests, type Servers } from './support/environment.ts';
+import { waitForEvent } from './support/events.ts';
 import { countWrites, readMetric } from './support/metrics.ts';
 import { until } from './support/until.ts';
 
@@ -90,6 +91,9 @@ describe('namespaces that go away in mid-flight, one while CFSSL is slow, one wh
     for (const name of going) await cluster.waitUntilGone({ resource: NAMESPACES, name });
     gone.resolve();
 
+    // An event that cannot be written in a namespace that goes away must not hold up those after it.
+    await createApproved(cluster, stays, ['last']);
+    await waitForEvent(cluster, { namespace: stays, kind: 'CertificateRequest', name: 'last' }, 'Issued');
     await quiet();
     assert.deepEqual(
       program.readLog().filter(({ level }) => level === 'error'),

@@ -67,7 +67,11 @@ export class RequestPipeline<R extends AnyRequest> {
    * is, each request is read before it is signed.
    */
   beginWork(signal: AbortSignal): void {
-    this.#reflector.markNow(signal).catch((error: unknown) => {
+    const mark = async (): Promise<void> => {
+      await this.#reflector.synced(signal); // Not before it is permitted.
+      await this.#reflector.markNow(signal);
+    };
+    mark().catch((error: unknown) => {
       const fields = { ...errorFields(error), resource: this.#kind.resource.plural };
       if (!signal.aborted) this.#deps.log.warn(fields, 'Cannot tell how recent the store is: reading before signing');
     });
