@@ -5,22 +5,16 @@
  * Invariant: `readyFor()` gives an issuer only while its last check passed on the configuration it would sign with.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { ConfigMap, Issuer, IssuerStatus, Secret } from '../api/index.ts';
+import type { Issuer, IssuerStatus } from '../api/index.ts';
 import { type CfsslClient, CfsslError, createCfsslClient, type ProbeAnswer } from '../cfssl/index.ts';
-import type { NamedObjectHandle, NamedObjectWatches } from '../kubernetes/index.ts';
+import type { NamedObjectWatches } from '../kubernetes/index.ts';
 import { type Clock, errorFields, formatTime, type Logger } from '../platform/index.ts';
 import { type Certificate, parseCertificates } from '../x509/index.ts';
-import {
-  buildConfiguration,
-  type IssuerConfiguration,
-  type ObjectReference,
-  type ObjectState,
-  parseSpec,
-  referencesOf,
-} from './configuration.ts';
+import { buildConfiguration, type IssuerConfiguration, parseSpec, referencesOf } from './configuration.ts';
 import { IssuerProblem, problemOf } from './issuer-problem.ts';
 import type { IssuerId } from './issuer-reference.ts';
 import type { IssuerWarning } from './reasons.ts';
+import { ReferencedObjects } from './referenced-objects.ts';
 
 /** An issuer that may sign now. */
 export interface ReadyIssuer {
@@ -59,7 +53,7 @@ export class IssuerSession {
   readonly #namespace: string;
   /** Called when a watched object changed. */
   readonly #onChange: () => void;
-  readonly #handles = new Map<string, NamedObjectHandle<Secret | ConfigMap>>();
+  readonly #objects: ReferencedObjects;
 
   #fingerprint: Fingerprint = [];
   #ready: ReadyIssuer | undefined;
@@ -88,6 +82,7 @@ export class IssuerSession {
     this.#id = options.id;
     this.#namespace = options.namespace;
     this.#onChange = options.onChange;
+    this.#objects = new ReferencedObjects(deps.watches, options.onChange);
   }
 
   /** The issuer as of its last check, if that passed for this very spec. */
@@ -158,12 +153,12 @@ export class IssuerSession {
   async #configure(issuer: Issuer, signal: AbortSignal): Promise<CfsslClient> {
     const spec = parseSpec(issuer.spec);
     const references = referencesOf(spec, this.#namespace);
-    await this.#watch(references, signal);
-    const configuration = buildConfiguration(spec, this.#namespace, (reference) => this.#lookup(reference));
+    await this.#objects.watch(references, signal);
+    const configuration = buildConfiguration(spec, this.#namespace, (reference) => this.#objects.lookup(reference));
     const fingerprint = [
       issuer.metadata.uid,
       issuer.metadata.generation,
-      ...references.map((at) => this.#versionOf(at)),
+      ...references.map((at) => this.#objects.versionOf(at)),
     ];
     if (this.#client !== undefined && isDeepStrictEqual(fingerprint, this.#fingerprint)) return this.#client;
 
@@ -185,20 +180,13 @@ export class IssuerSession {
       {
         endpoints: configuration.endpoints,
         label: configuration.label,
-        ...(configuration.profile === undefined ? {} : { profile: configuration.profile }),
-        keys: {
-          current: configuration.key,
-          ...(configuration.nextKey === undefined ? {} : { next: configuration.nextKey }),
-        },
+        profile: configuration.profile,
+        keys: { current: configuration.key, next: configuration.nextKey },
         additionalData: configuration.additionalData,
         tls: {
-          ...(configuration.trustPem === undefined ? {} : { caPem: configuration.trustPem }),
-          ...(configuration.clientCertificate === undefined
-            ? {}
-            : {
-                clientCertPem: configuration.clientCertificate.certPem,
-                clientKeyPem: configuration.clientCertificate.keyPem,
-              }),
+          caPem: configuration.trustPem,
+          clientCertPem: configuration.clientCertificate?.certPem,
+          clientKeyPem: configuration.clientCertificate?.keyPem,
         },
         timeoutMs: configuration.timeoutMs,
       },
@@ -336,8 +324,7 @@ export class IssuerSession {
 
   async close(): Promise<void> {
     this.#closed.abort(new Error('The issuer is gone'));
-    for (const handle of this.#handles.values()) handle.release();
-    this.#handles.clear();
+    this.#objects.release();
     await this.#dropClient();
   }
 
@@ -357,32 +344,6 @@ export class IssuerSession {
     await client?.close();
   }
 
-  /** Watches exactly these objects, and waits until each is known. */
-  async #watch(references: readonly ObjectReference[], signal: AbortSignal): Promise<void> {
-    const wanted = new Map(references.map((reference) => [keyOfReference(reference), reference]));
-    for (const [key, { resource, namespace, name }] of wanted) {
-      if (this.#handles.has(key)) continue;
-      this.#handles.set(key, this.#deps.watches.acquire(resource, namespace, name, this.#onChange));
-    }
-    for (const [key, handle] of this.#handles) {
-      if (wanted.has(key)) continue;
-      handle.release();
-      this.#handles.delete(key);
-    }
-    await Promise.all([...this.#handles.values()].map((handle) => handle.synced(signal)));
-  }
-
-  #lookup(reference: ObjectReference): ObjectState {
-    const current = this.#handles.get(keyOfReference(reference))?.current();
-    if (current === undefined || current.state === 'unknown') return { state: 'absent' };
-    return current;
-  }
-
-  #versionOf(reference: ObjectReference): readonly string[] {
-    const found = this.#lookup(reference);
-    return found.state === 'present' ? [found.object.metadata.uid, found.object.metadata.resourceVersion] : [];
-  }
-
   #describe(error: CfsslError): IssuerProblem {
     return problemOf(error, this.#configurationOf());
   }
@@ -391,8 +352,4 @@ export class IssuerSession {
     if (this.#configuration === undefined) throw new Error('The issuer has no configuration yet');
     return this.#configuration;
   }
-}
-
-function keyOfReference({ resource, namespace, name }: ObjectReference): string {
-  return `${resource.kind} ${namespace}/${name}`;
 }
