@@ -1,4 +1,4 @@
-/** What `RequestReconciler` does otherwise for a CertificateSigningRequest; all else is in `request-reconciler.test.ts`. */
+/** What `RequestReconciler` does otherwise for a CertificateSigningRequest; all else is in `request-reconciler*.test.ts`. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AccessReviewsDouble } from '../../test/support/access-reviews.ts';
