@@ -134,7 +134,7 @@ describe('one certificate per request', () => {
     assert.equal(cfssl.forwarded - before, 1);
   });
 
-  test('while the watch tells nothing, and the issuer changes meanwhile', async (t) => {
+  test('while the watch tells nothing for 10 s, and the issuer changes meanwhile', async (t) => {
     const { cluster } = servers;
     const { api, kubeconfig } = await startBreakableAccess(t);
     await using _ = await startIssuer({ access: { kubeconfig } });
@@ -154,7 +154,7 @@ describe('one certificate per request', () => {
     await cluster.client.mergePatch(issuers, { namespace, name: 'ca' }, { spec: { profile: 'server-short' } });
     const at = { resource: issuers, namespace, name: 'ca' };
     await cluster.waitFor<ObjectWithConditions>(at, (found) => readyOf(found)?.observedGeneration === 2);
-    await sleep(2_000);
+    await sleep(10_000);
     assert.equal(cfssl.forwarded - before, 1);
     injection.end();
   });
