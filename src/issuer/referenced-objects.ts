@@ -7,6 +7,8 @@ export class ReferencedObjects {
   readonly #watches: Pick<NamedObjectWatches, 'acquire'>;
   readonly #onChange: () => void;
   readonly #handles = new Map<string, NamedObjectHandle<Secret | ConfigMap>>();
+  /** Those that `watch()` has waited for. That an object is known at last is no change: whoever waits will look at it. */
+  readonly #known = new Set<string>();
 
   constructor(watches: Pick<NamedObjectWatches, 'acquire'>, onChange: () => void) {
     this.#watches = watches;
@@ -18,14 +20,22 @@ export class ReferencedObjects {
     const wanted = new Map(references.map((reference) => [keyOf(reference), reference]));
     for (const [key, { resource, namespace, name }] of wanted) {
       if (this.#handles.has(key)) continue;
-      this.#handles.set(key, this.#watches.acquire(resource, namespace, name, this.#onChange));
+      const onChange = (): void => {
+        if (this.#known.has(key)) this.#onChange();
+      };
+      this.#handles.set(key, this.#watches.acquire(resource, namespace, name, onChange));
     }
     for (const [key, handle] of this.#handles) {
       if (wanted.has(key)) continue;
       handle.release();
       this.#handles.delete(key);
+      this.#known.delete(key);
     }
-    await Promise.all([...this.#handles.values()].map((handle) => handle.synced(signal)));
+    const known = Array.from(this.#handles, async ([key, handle]) => {
+      await handle.synced(signal);
+      this.#known.add(key);
+    });
+    await Promise.all(known);
   }
 
   lookup(reference: ObjectReference): ObjectState {
@@ -43,6 +53,7 @@ export class ReferencedObjects {
   release(): void {
     for (const handle of this.#handles.values()) handle.release();
     this.#handles.clear();
+    this.#known.clear();
   }
 }
 
