@@ -18,8 +18,10 @@ import { Stage } from './support/stage.ts';
 const SECRETS = resourceOf({ apiVersion: 'v1', kind: 'Secret' });
 const RUBBISH = '\u001b[31m%s\u0000\n😀'.repeat(2_000);
 const FIGHT_MS = 5_000;
-/** Within this time a status that others wrote is put right. */
+/** Within this time an issuer tells the truth again. */
 const MENDED_MS = 3_000;
+/** It is done after a second; by the next health check, a minute later, it would be done without being noticed. */
+const PUT_RIGHT_MS = 10_000;
 
 let stage: Stage;
 
@@ -129,7 +131,7 @@ describe('the program withstands changes under it:', () => {
   });
 
   describe('status fields of an issuer filled with rubbish by somebody else', () => {
-    test('are put right within 3 s, and what is not ours is left alone', async () => {
+    test('are put right, and what is not ours is left alone', async () => {
       const namespace = await stage.createIssuer();
       const before = await stage.waitForIssuer(namespace, 'Checked');
       const { conditions: _, ...details } = before.status ?? {};
@@ -147,11 +149,11 @@ describe('the program withstands changes under it:', () => {
         [null, 200],
       ] as const) {
         assert.equal(await meddle(issuerIn(namespace), status), answer);
-        await stage.cluster.waitFor(issuerIn(namespace), isRight, { withinMs: MENDED_MS });
+        await stage.cluster.waitFor(issuerIn(namespace), isRight, { withinMs: PUT_RIGHT_MS });
       }
       assert.equal(await meddle(issuerIn(namespace), { conditions: [condition('Theirs')] }), 200);
       const mended = await stage.cluster.waitFor<ObjectWithConditions>(issuerIn(namespace), isRight, {
-        withinMs: MENDED_MS,
+        withinMs: PUT_RIGHT_MS,
       });
       assert.deepEqual(mended.status?.conditions?.map(({ type }) => type).sort(), ['Ready', 'Theirs']);
       await stage.createApproved(namespace, 'request');
