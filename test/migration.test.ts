@@ -146,12 +146,16 @@ describe('the switch from the Go program', () => {
     );
     assert.equal(readyOf(waiting)?.reason, 'Pending');
 
-    assert.equal(proxy.forwarded, OPEN.length + 1, 'one certificate for each request that was open');
     assert.deepEqual(await snapshotDone(old), done);
     const { spec } = await cluster.client.get<Lease>(LEASE.resource, LEASE);
     assert.equal(spec?.leaseTransitions, 1);
     const issued = issuer.readLog().filter(({ msg }) => msg === 'Certificate issued');
-    assert.equal(issued.length, OPEN.length + 1);
+    // cert-manager, whose own caches may lag behind, sometimes makes another request for the Certificate.
+    const byCertificate = issued.filter(({ name }) => String(name).startsWith('late-'));
+    assert.equal(issued.length - byCertificate.length, OPEN.length);
+    assert.ok(byCertificate.length > 0);
+    assert.equal(new Set(issued.map(({ uid }) => uid)).size, issued.length, 'one certificate for each request');
+    assert.equal(proxy.forwarded, issued.length, 'and no other');
   });
 
   test('the statuses of issuers are ours, with nothing of its left in them, and come to rest', async () => {
