@@ -87,7 +87,7 @@ export function parseProbeAnswer(status: number, headers: AnswerHeaders, body: s
   try {
     parseSuccess(answer);
   } catch (error) {
-    if (!(error instanceof CfsslError) || error.code !== 'CFSSL_EMPTY_CSR') throw error;
+    if (!isCfsslError(error, 'CFSSL_EMPTY_CSR')) throw error;
     return { server: error.details.cfsslCode === 1 ? 'multirootca' : 'serve' };
   }
   throw invalidAnswer(answer, 'success without a CSR');
@@ -100,15 +100,13 @@ export function parseProbeAnswer(status: number, headers: AnswerHeaders, body: s
  * @throws CfsslError
  */
 export function parseValidityAnswer(status: number, headers: AnswerHeaders, body: string): ValidityResult {
-  const answer: Answer = { call: 'probe', status, headers, body };
   try {
-    parseSuccess(answer);
+    parseProbeAnswer(status, headers, body);
+    return { obeys: false };
   } catch (error) {
-    if (isCfsslError(error, 'CFSSL_EMPTY_CSR')) return { obeys: false };
     if (isCfsslError(error, 'CFSSL_UNREADABLE_REQUEST')) return { obeys: true };
     throw error;
   }
-  throw invalidAnswer(answer, 'success without a CSR');
 }
 
 interface Success {

@@ -60,17 +60,20 @@ export function buildSignRequest({ label, profile }: Target, request: Omit<SignR
  * A sign request whose CSR is empty, always: CFSSL checks label, profile and token before it looks at the CSR, so the
  * answer tells whether those three are right, and no server can issue anything by it.
  */
-export function buildProbeRequest({ label, profile }: Target): Buffer {
-  return serialise({ certificate_request: '', label, ...(profile ? { profile } : {}) } satisfies SignRequestJson);
+export function buildProbeRequest(target: Target): Buffer {
+  return serialise(probeOf(target));
 }
 
 /**
  * The probe with an end that is no time. A server that would obey the field complains of that; one that has no such field
  * does not see it.
  */
-export function buildValidityProbeRequest({ label, profile }: Target): Buffer {
-  const json: SignRequestJson = { certificate_request: '', label, ...(profile ? { profile } : {}), NotAfter: 'x' };
-  return serialise(json);
+export function buildValidityProbeRequest(target: Target): Buffer {
+  return serialise({ ...probeOf(target), NotAfter: 'x' } satisfies SignRequestJson);
+}
+
+function probeOf({ label, profile }: Target): SignRequestJson {
+  return { certificate_request: '', label, ...(profile ? { profile } : {}) };
 }
 
 export function buildInfoRequest({ label, profile }: Target): Buffer {

@@ -31,8 +31,19 @@ export interface IssuerReconcilerDeps extends IssuerSessionDeps {
   readonly onReady: (id: IssuerId) => void;
 }
 
-interface CheckReport {
+/** What is held of an issuer from one check to the next, until it is gone. */
+interface KnownIssuer {
   readonly session: IssuerSession;
+  /** Failed checks in a row. */
+  failures: number;
+  /** What the last check had to report, written by us or found there. */
+  reported: IssuerStatus | undefined;
+  /** For which requests were woken last: a status write that fails in between must not cost them that. */
+  announced: ReadyIssuer | undefined;
+}
+
+interface CheckReport {
+  readonly known: KnownIssuer;
   readonly problem: IssuerProblem | undefined;
   readonly signal: AbortSignal;
 }
@@ -41,13 +52,7 @@ export class IssuerReconciler {
   readonly #deps: IssuerReconcilerDeps;
   readonly #clusterResourceNamespace: string;
   readonly #statuses: Readonly<Record<IssuerTarget['kind'], StatusWriter<Issuer>>>;
-  readonly #sessions = new Map<string, IssuerSession>();
-  /** Failed checks in a row. */
-  readonly #failures = new Map<string, number>();
-  /** What the last check had to report, written by us or found there. */
-  readonly #reported = new Map<string, IssuerStatus>();
-  /** For which requests were woken last: a status write that fails in between must not cost them that. */
-  readonly #announced = new Map<string, ReadyIssuer>();
+  readonly #known = new Map<string, KnownIssuer>();
 
   constructor(deps: IssuerReconcilerDeps, options: { readonly clusterResourceNamespace: string }) {
     this.#deps = deps;
@@ -60,29 +65,29 @@ export class IssuerReconciler {
 
   /** The issuer, if its last check passed for this very spec. */
   readyFor(id: IssuerId, issuer: Issuer): ReadyIssuer | undefined {
-    return this.#sessions.get(id)?.readyFor(issuer);
+    return this.#known.get(id)?.session.readyFor(issuer);
   }
 
   /** The issuer's problem after a signing failed, or undefined when the issuer is not at fault. */
   async verify(id: IssuerId): Promise<IssuerProblem | undefined> {
-    return this.#sessions.get(id)?.verify();
+    return this.#known.get(id)?.session.verify();
   }
 
   /** Takes the issuer out of service because of a certificate that is not what was asked for. */
   reportMismatch(id: IssuerId, message: string): void {
-    this.#sessions.get(id)?.reportMismatch(message);
+    this.#known.get(id)?.session.reportMismatch(message);
   }
 
   /** Tells something about the issuer that does not keep it from signing, once for its present configuration. */
   warnOnce(target: IssuerTarget, warning: IssuerWarning): void {
     const issuer = findIssuer(this.#deps.stores, target);
-    if (issuer === undefined || this.#sessions.get(target.id)?.isNews(warning) !== true) return;
+    if (issuer === undefined || this.#known.get(target.id)?.session.isNews(warning) !== true) return;
     this.#record(target, issuer, { type: 'Warning', reason: warning, note: ISSUER_WARNINGS[warning] });
   }
 
   /** Whether the issuer's status is what its last check reported, and not what somebody else made of it. */
   isOurs(id: IssuerId, issuer: Issuer): boolean {
-    const reported = this.#reported.get(id);
+    const reported = this.#known.get(id)?.reported;
     return reported !== undefined && saysTheSame(issuer, reported);
   }
 
@@ -93,16 +98,17 @@ export class IssuerReconciler {
       this.#forget(target.id);
       return; // gone
     }
-    const session = this.#sessionOf(target);
+    const known = this.#knownOf(target);
+    const { session } = known;
     const problem = await this.#check(session, issuer, signal);
-    await this.#report(target, issuer, { session, problem, signal });
+    await this.#report(target, issuer, { known, problem, signal });
     if (problem === undefined) for (const warning of session.warnings) this.warnOnce(target, warning);
     const ready = problem === undefined ? session.readyFor(issuer) : undefined;
-    if (ready !== undefined && ready !== this.#announced.get(target.id)) {
-      this.#announced.set(target.id, ready);
+    if (ready !== undefined && ready !== known.announced) {
+      known.announced = ready;
       this.#deps.onReady(target.id);
     }
-    return { requeueAfterMs: this.#nextCheckMs(target.id, session, problem) };
+    return { requeueAfterMs: this.#nextCheckMs(known, problem) };
   }
 
   async #check(session: IssuerSession, issuer: Issuer, signal: AbortSignal): Promise<IssuerProblem | undefined> {
@@ -115,13 +121,13 @@ export class IssuerReconciler {
     }
   }
 
-  async #report(target: IssuerTarget, issuer: Issuer, { session, problem, signal }: CheckReport): Promise<void> {
+  async #report(target: IssuerTarget, issuer: Issuer, { known, problem, signal }: CheckReport): Promise<void> {
     const { clock, log, metrics } = this.#deps;
-    const details = session.describeStatus();
+    const details = known.session.describeStatus();
     metrics.observeIssuer(target, problem, details);
     const change = buildIssuerStatus(issuer, problem, details, clock.now());
     // Before it is written: the watch may show it before the answer comes.
-    this.#reported.set(target.id, change?.status ?? issuer.status ?? {});
+    known.reported = change?.status ?? issuer.status ?? {};
     if (change === undefined) return; // the status says so already
     // The generation is the checked one, whatever it is by now: the check says nothing about a later spec.
     const build = (current: Issuer): IssuerStatus | undefined => {
@@ -148,37 +154,35 @@ export class IssuerReconciler {
     this.#deps.events.record({ regarding: { resource, namespace, name, uid }, action, ...event });
   }
 
-  #nextCheckMs(id: IssuerId, session: IssuerSession, problem: IssuerProblem | undefined): number {
+  #nextCheckMs(known: KnownIssuer, problem: IssuerProblem | undefined): number {
     if (problem === undefined) {
-      this.#failures.delete(id);
+      known.failures = 0;
       const spread = 1 + INTERVAL_JITTER * (2 * this.#deps.random() - 1);
-      return Math.round((session.healthCheckIntervalMs ?? 0) * spread);
+      return Math.round((known.session.healthCheckIntervalMs ?? 0) * spread);
     }
-    const failures = this.#failures.get(id) ?? 0;
-    this.#failures.set(id, failures + 1);
-    return RECHECK_MS[Math.min(failures, RECHECK_MS.length - 1)] ?? 0;
+    const delayMs = RECHECK_MS[Math.min(known.failures, RECHECK_MS.length - 1)] ?? 0;
+    known.failures += 1;
+    return delayMs;
   }
 
-  #sessionOf({ id, namespace }: IssuerTarget): IssuerSession {
-    let session = this.#sessions.get(id);
-    if (session === undefined) {
-      session = new IssuerSession(this.#deps, {
+  #knownOf({ id, namespace }: IssuerTarget): KnownIssuer {
+    let known = this.#known.get(id);
+    if (known === undefined) {
+      const session = new IssuerSession(this.#deps, {
         id,
         namespace: namespace ?? this.#clusterResourceNamespace,
         onChange: () => this.#deps.enqueue(id),
       });
-      this.#sessions.set(id, session);
+      known = { session, failures: 0, reported: undefined, announced: undefined };
+      this.#known.set(id, known);
     }
-    return session;
+    return known;
   }
 
   #forget(id: IssuerId): void {
-    this.#failures.delete(id);
-    this.#announced.delete(id);
-    this.#reported.delete(id);
     this.#deps.metrics.forgetIssuer(parseIssuerId(id));
-    const session = this.#sessions.get(id);
-    this.#sessions.delete(id);
+    const session = this.#known.get(id)?.session;
+    this.#known.delete(id);
     // Its calls under way may take their time; an issuer that is made again under the same name need not wait for them.
     session?.close().catch((error: unknown) => {
       this.#deps.log.warn({ issuer: id, ...errorFields(error) }, 'Cannot close the session of an issuer that is gone');
@@ -187,7 +191,7 @@ export class IssuerReconciler {
 
   /** Releases every watch and connection. */
   async close(): Promise<void> {
-    await Promise.all([...this.#sessions.values()].map((session) => session.close()));
-    this.#sessions.clear();
+    await Promise.all([...this.#known.values()].map(({ session }) => session.close()));
+    this.#known.clear();
   }
 }

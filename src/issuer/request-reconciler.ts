@@ -7,11 +7,11 @@ import { CfsslError } from '../cfssl/index.ts';
 import {
   type EventRecorder,
   isInvalid,
-  isNotFound,
   isRetryable,
   type KubernetesClient,
   keyOf,
   type ReconcileResult,
+  readAgain,
   StatusWriter,
   type StoreReader,
 } from '../kubernetes/index.ts';
@@ -126,14 +126,9 @@ export class RequestReconciler<R extends AnyRequest> {
   }
 
   /** Asks the API server itself whether a request is finished or gone, as whoever led before us may have seen to. */
-  async #hasEnded({ metadata: { name, namespace, uid } }: R, signal: AbortSignal): Promise<boolean> {
-    try {
-      const found = await this.#deps.client.get<R>(this.#kind.resource, { name, namespace, signal });
-      return found.metadata.uid !== uid || this.#kind.isFinished(found);
-    } catch (error) {
-      if (isNotFound(error)) return true;
-      throw error; // requeue with back-off
-    }
+  async #hasEnded(request: R, signal: AbortSignal): Promise<boolean> {
+    const found = await readAgain(this.#deps.client, this.#kind.resource, { object: request, signal });
+    return found === undefined || this.#kind.isFinished(found);
   }
 
   async #sign(request: R, target: IssuerTarget, issuer: ReadyIssuer, signal: AbortSignal): Promise<ReconcileResult> {

@@ -55,6 +55,7 @@ export {
 } from './leader-election.ts';
 export { type NamedObjectHandle, type NamedObjectState, NamedObjectWatches } from './named-object-watches.ts';
 export { createReflector, type ObjectSource } from './namespaces-reflector.ts';
+export { readAgain } from './read-again.ts';
 export {
   type ChangeHandler,
   type ListWatcher,

@@ -5,6 +5,7 @@
  */
 import type { KubernetesClient } from './client.ts';
 import { isConflict, isNotFound } from './errors.ts';
+import { readAgain } from './read-again.ts';
 import type { KubernetesObject, Resource } from './resource.ts';
 
 /** Somebody else who writes as often as we do is let go first. */
@@ -55,19 +56,8 @@ export class StatusWriter<T extends KubernetesObject> {
         if (isNotFound(error)) return 'gone';
         if (!isConflict(error) || conflicts >= MAX_CONFLICTS) throw error;
       }
-      current = await this.#read(object, signal);
+      current = await readAgain(this.#client, resource, { object, signal });
     }
     return 'gone';
-  }
-
-  /** The object as the API server has it; undefined when it is gone or another one took its name. */
-  async #read({ metadata: { name, namespace, uid } }: T, signal: AbortSignal): Promise<T | undefined> {
-    try {
-      const found = await this.#client.get<T>(this.#options.resource, { name, namespace, signal });
-      return found.metadata.uid === uid ? found : undefined;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
   }
 }
