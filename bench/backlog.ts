@@ -10,10 +10,11 @@ import { CERTIFICATE_REQUESTS, type CertificateRequest } from '../src/api/index.
 import { createApproved, numbered } from '../test/support/approved-requests.ts';
 import { createNamespace, getServers, issuerManifests, readyOf } from '../test/support/environment.ts';
 import { startIssuer } from '../tools/issuer-process.ts';
+import { IMAGE_FLAGS } from './image-flags.ts';
 
 const [count = '2000', ...flags] = process.argv.slice(2);
 const COUNT = Number(count);
-const FLAGS = flags.length === 0 ? ['--max-semi-space-size=2'] : flags;
+const FLAGS = flags.length === 0 ? IMAGE_FLAGS : flags;
 const ROUNDS = 2;
 const POLL_MS = 250;
 /** `/proc` counts CPU in hundredths of a second. */

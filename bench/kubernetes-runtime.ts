@@ -21,6 +21,7 @@ import type { KubernetesClient } from '../src/kubernetes/index.ts';
 import { FaultProxy } from '../test/support/fault-proxy.ts';
 import { openCluster } from '../tools/cluster.ts';
 import { installCertManagerCrds, startControlPlane } from '../tools/servers/index.ts';
+import { IMAGE_FLAGS } from './image-flags.ts';
 
 const OBJECTS = Number(process.argv[2] ?? 10_000);
 const ROUNDS = Number(process.argv[3] ?? 3);
@@ -54,7 +55,7 @@ async function bundleContender(): Promise<string> {
 }
 
 function start(who: string, what: string, kubeconfig: string, argument = ''): ChildProcess {
-  const flags = who === 'client-node' ? [] : ['--max-semi-space-size=2']; // as in the image
+  const flags = who === 'client-node' ? [] : IMAGE_FLAGS;
   return spawn(process.execPath, ['--expose-gc', ...flags, program, who, what, kubeconfig, argument], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

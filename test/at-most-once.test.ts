@@ -13,14 +13,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { CERTIFICATE_REQUESTS } from '../src/api/index.ts';
 import { parseCsr } from '../src/x509/index.ts';
-import { type Cluster, isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
+import { type Cluster, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
 import { createApproved, numbered, waitForAll } from './support/approved-requests.ts';
-import { type CfsslProxy, type Fault, hang, startCfsslProxy } from './support/cfssl-proxy.ts';
+import { type CfsslProxy, hang, holdSignings, startCfsslProxy } from './support/cfssl-proxy.ts';
 import {
   createNamespace,
+  createReadyIssuer,
   getServers,
-  issuerManifests,
   readyOf,
   type Servers,
   waitForReason,
@@ -42,23 +42,21 @@ after(() => cfssl.close());
  * Has a request made and its signing held on the way to CFSSL; `release` lets CFSSL sign, and all that comes after it.
  */
 async function holdSigning(cluster: Cluster, namespace: string): Promise<{ readonly release: () => void }> {
-  const gate = Promise.withResolvers<void>();
-  let held = 0;
-  const make: Fault = async ({ response, forward }) => {
-    held += 1;
-    await gate.promise;
-    const { status, contentType, body } = await forward();
-    response.writeHead(status, { 'content-type': contentType }).end(body);
-  };
-  cfssl.fault = { of: 'signings', make };
+  const { count, release } = holdSignings(cfssl);
   await createApproved(cluster, namespace, ['request']);
-  await until('the signing is held', () => held === 1);
-  return {
-    release: () => {
-      gate.resolve();
-      cfssl.fault = undefined;
-    },
-  };
+  await until('the signing is held', () => count() === 1);
+  return { release };
+}
+
+/** From here on the issuer does not see what becomes of requests, until the injection ends. */
+async function silenceRequests(api: FaultProxy): Promise<{ readonly end: () => void }> {
+  const injection = api.inject({
+    when: (request) => isWatch(request) && request.url.includes('/certificaterequests?'),
+    fault: silentFrom(0),
+  });
+  api.resetConnections();
+  await injection.hit(1);
+  return injection;
 }
 
 /** A way to the API server that can break, as a kubeconfig. */
@@ -90,11 +88,7 @@ async function startBreakableAccess(
 /** An Issuer `ca` in a new namespace, whose CFSSL is the counting proxy, checked by that process. */
 async function createIssuer(cluster: Cluster, spec: object = {}): Promise<string> {
   const namespace = await createNamespace(cluster, 'once');
-  const manifests = issuerManifests(servers.cfssl, { name: 'ca', namespace, spec: { url: cfssl.url, ...spec } });
-  await cluster.create(manifests.secret);
-  await cluster.create(manifests.issuer);
-  const at = { resource: resourceOf(manifests.issuer), namespace, name: 'ca' };
-  await cluster.waitFor<ObjectWithConditions>(at, (found) => isReady(found));
+  await createReadyIssuer(cluster, servers.cfssl, { namespace, spec: { url: cfssl.url, ...spec } });
   return namespace;
 }
 
@@ -141,13 +135,7 @@ describe('one certificate per request', () => {
     const namespace = await createIssuer(cluster);
     const before = cfssl.forwarded;
     const { release } = await holdSigning(cluster, namespace);
-    // From here on the issuer does not see what becomes of the request.
-    const injection = api.inject({
-      when: (request) => isWatch(request) && request.url.includes('/certificaterequests?'),
-      fault: silentFrom(0),
-    });
-    api.resetConnections();
-    await injection.hit(1);
+    const injection = await silenceRequests(api);
     release();
     await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
     const issuers = resourceOf({ apiVersion: 'cfssl-issuer.wikimedia.org/v1alpha1', kind: 'Issuer' });
@@ -220,12 +208,7 @@ describe('one certificate per request, by a new leader', () => {
     await using second = await startIssuer({ access: { kubeconfig }, flags });
     const before = cfssl.forwarded;
     const { release } = await holdSigning(cluster, namespace);
-    const injection = api.inject({
-      when: (request) => isWatch(request) && request.url.includes('/certificaterequests?'),
-      fault: silentFrom(0),
-    });
-    api.resetConnections();
-    await injection.hit(1);
+    const injection = await silenceRequests(api);
     release();
     await waitForReason(cluster, { namespace, name: 'request' }, 'Issued');
     process.kill(first.pid, 'SIGTERM');

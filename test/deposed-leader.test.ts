@@ -7,12 +7,11 @@ import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { CERTIFICATE_REQUESTS, type CertificateRequest } from '../src/api/index.ts';
 import { parseCsr } from '../src/x509/index.ts';
-import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
 import { verifyRequest } from '../tools/verify.ts';
 import { createApproved, numbered, waitForAll } from './support/approved-requests.ts';
-import { type CfsslProxy, type Fault, startCfsslProxy } from './support/cfssl-proxy.ts';
-import { createNamespace, getServers, issuerManifests, readyOf, type Servers } from './support/environment.ts';
+import { holdSignings, startCfsslProxy } from './support/cfssl-proxy.ts';
+import { createNamespace, createReadyIssuer, getServers, readyOf, type Servers } from './support/environment.ts';
 import { until } from './support/until.ts';
 
 const REQUESTS = 30;
@@ -23,36 +22,8 @@ const IN_FLIGHT = 8;
 async function createIssuer({ cluster, cfssl }: Servers) {
   const proxy = await startCfsslProxy(cfssl);
   const namespace = await createNamespace(cluster, 'deposed');
-  const { secret, issuer } = issuerManifests(cfssl, {
-    name: 'ca',
-    namespace,
-    spec: { url: proxy.url, timeout: '2m' },
-  });
-  await cluster.create(secret);
-  await cluster.create(issuer);
-  const at = { resource: resourceOf(issuer), namespace, name: 'ca' };
-  await cluster.waitFor<ObjectWithConditions>(at, (found) => isReady(found));
+  await createReadyIssuer(cluster, cfssl, { namespace, spec: { url: proxy.url, timeout: '2m' } });
   return { proxy, namespace };
-}
-
-/** Holds signings back until `release()`. */
-function hold(proxy: CfsslProxy): { readonly count: () => number; readonly release: () => void } {
-  const gate = Promise.withResolvers<void>();
-  let held = 0;
-  const make: Fault = async ({ response, forward }) => {
-    held += 1;
-    await gate.promise;
-    const { status, contentType, body } = await forward();
-    response.writeHead(status, { 'content-type': contentType }).end(body);
-  };
-  proxy.fault = { of: 'signings', make };
-  return {
-    count: () => held,
-    release: () => {
-      proxy.fault = undefined;
-      gate.resolve();
-    },
-  };
 }
 
 /** What is final of each request, by name. */
@@ -84,7 +55,7 @@ describe('a leader that stands still in mid-POST for longer than its lease, and 
     await using _2 = unfinished.proxy;
     await using _3 = await start();
 
-    const [ofFinished, ofUnfinished] = [hold(finished.proxy), hold(unfinished.proxy)];
+    const [ofFinished, ofUnfinished] = [holdSignings(finished.proxy), holdSignings(unfinished.proxy)];
     for (const { namespace } of [finished, unfinished]) await createApproved(cluster, namespace, numbered(REQUESTS));
     await until(
       'as many as possible are in flight',
@@ -98,7 +69,7 @@ describe('a leader that stands still in mid-POST for longer than its lease, and 
       () => finished.proxy.forwarded === IN_FLIGHT && unfinished.proxy.forwarded === IN_FLIGHT,
     );
 
-    const ofNext = hold(unfinished.proxy);
+    const ofNext = holdSignings(unfinished.proxy);
     await waitForAll(cluster, finished.namespace, REQUESTS);
     await until('the next leader is about the others', () => ofNext.count() === IN_FLIGHT);
     const final = await readFinal(servers, finished.namespace);

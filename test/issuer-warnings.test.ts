@@ -1,11 +1,11 @@
 /** What keeps no issuer from signing and is told once all the same, on servers that cannot do what they are asked for. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { startCfsslServe } from '../tools/servers/index.ts';
 import { verifyRequest } from '../tools/verify.ts';
 import {
   createNamespace,
+  createReadyIssuer,
   createRequest,
   type Environment,
   getEnvironment,
@@ -56,11 +56,7 @@ describe('cfssl serve', () => {
     const { cluster } = environment;
     await using serve = await startCfsslServe();
     const namespace = await createNamespace(cluster, 'serve');
-    const { secret, issuer } = issuerManifests(serve, { name: 'ca', namespace, spec: { profile: 'no-such-profile' } });
-    await cluster.create(secret);
-    await cluster.create(issuer);
-    const issuerAt = { resource: resourceOf(issuer), namespace, name: 'ca' };
-    await cluster.waitFor<ObjectWithConditions>(issuerAt, (found) => isReady(found));
+    await createReadyIssuer(cluster, serve, { namespace, spec: { profile: 'no-such-profile' } });
     assert.equal(await countWarnings(environment, namespace, 'ProfileNotProven'), 1);
     const at = { namespace, name: 'request' };
     await createRequest(cluster, { ...at, issuerRef: { kind: 'Issuer', name: 'ca' } });

@@ -33,6 +33,7 @@ import {
 import { waitForEvent } from './support/events.ts';
 import { startIssuerPod } from './support/issuer-pod.ts';
 import { DEPLOYMENTS, type Deployment, playRollouts, startSimpleCfsslPod } from './support/pods.ts';
+import { formatRight, type Rule, readAuditLog, rightFor, rightsOf } from './support/rbac.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const ORIGINAL = join(import.meta.dirname, 'migration/original-default.yaml');
@@ -109,46 +110,23 @@ async function render(started: Started, folder: string): Promise<readonly Manife
   return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
 }
 
-interface Rule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-}
-
-/** `verb resource.group` for all that the rules of the issuer's roles grant. */
-function rightsOf(manifests: readonly Manifest[]): Set<string> {
+/** In words, all that the rules of the issuer's roles grant; restrictions to names are left out. */
+function rightsIn(manifests: readonly Manifest[]): Set<string> {
   const roles = ['cfssl-issuer-manager-role', 'cfssl-issuer-leader-election-role'];
   const rules = manifests
     .filter(({ kind, metadata }) => kind.endsWith('Role') && roles.includes(metadata.name))
     .flatMap((role) => role['rules'] as readonly Rule[]);
-  return new Set(
-    rules.flatMap(({ apiGroups, resources, verbs }) =>
-      apiGroups.flatMap((group) =>
-        resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}.${group}`)),
-      ),
-    ),
-  );
-}
-
-interface AuditRecord {
-  readonly verb: string;
-  readonly objectRef?: { readonly resource: string; readonly apiGroup?: string; readonly subresource?: string };
-  readonly responseStatus?: { readonly code: number };
+  return new Set(rightsOf(rules).map((right) => formatRight({ ...right, name: undefined })));
 }
 
 /** What the ServiceAccount did, in the same words. @throws AssertionError when it was refused anything */
-function readAudit(file: string): Set<string> {
-  const done = new Set<string>();
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    if (!line.endsWith('}')) continue;
-    const { verb, objectRef, responseStatus } = JSON.parse(line) as AuditRecord;
-    if (objectRef === undefined) continue;
-    const { resource, apiGroup = '', subresource } = objectRef;
-    const right = `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}.${apiGroup}`;
-    assert.notEqual(responseStatus?.code, 403, `${right} was refused`);
-    done.add(right);
-  }
-  return done;
+function readUse(file: string): Set<string> {
+  const done = readAuditLog(file).map((request) => {
+    const right = formatRight({ ...rightFor(request), name: undefined });
+    assert.notEqual(request.responseStatus.code, 403, `${right} was refused`);
+    return right;
+  });
+  return new Set(done);
 }
 
 describe('config/default', () => {
@@ -243,8 +221,8 @@ describe('config/default', () => {
     const lease = { resource: LEASES, namespace: NAMESPACE, name: '51059ce8.wikimedia.org' };
     await cluster.waitFor<Lease>(lease, ({ spec }) => spec?.renewTime !== spec?.acquireTime);
 
-    const granted = rightsOf(await render(started, 'default'));
-    const used = readAudit(auditLog);
+    const granted = rightsIn(await render(started, 'default'));
+    const used = readUse(auditLog);
     assert.deepEqual(
       [...used].filter((right) => !granted.has(right)),
       [

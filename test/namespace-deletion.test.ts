@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
+import { resourceOf } from '../tools/cluster.ts';
 import { type IssuerProcess, startIssuer } from '../tools/issuer-process.ts';
 import { createApproved, numbered, waitForAll } from './support/approved-requests.ts';
 import { type CfsslProxy, type Fault, startCfsslProxy } from './support/cfssl-proxy.ts';
-import { createNamespace, getServers, issuerManifests, type Servers } from './support/environment.ts';
+import { createNamespace, createReadyIssuer, getServers, type Servers } from './support/environment.ts';
 import { waitForEvent } from './support/events.ts';
 import { countWrites, readMetric } from './support/metrics.ts';
 import { until } from './support/until.ts';
@@ -37,16 +37,6 @@ after(async () => {
   await program.stop();
 });
 
-/** A Secret and an Issuer `ca` in the namespace, ready. */
-async function createIssuer(namespace: string, spec: object = {}): Promise<void> {
-  const { cluster, cfssl } = servers;
-  const { secret, issuer } = issuerManifests(cfssl, { name: 'ca', namespace, spec });
-  await cluster.create(secret);
-  await cluster.create(issuer);
-  const at = { resource: resourceOf(issuer), namespace, name: 'ca' };
-  await cluster.waitFor<ObjectWithConditions>(at, (found) => isReady(found));
-}
-
 /** Forwards a call and holds the answer back until the time has come. */
 function answerWhen(isTime: Promise<unknown>): Fault {
   return async ({ response, forward }) => {
@@ -60,7 +50,7 @@ function answerWhen(isTime: Promise<unknown>): Fault {
 async function createInFlight(proxy: CfsslProxy, isTime: () => Promise<unknown>): Promise<string> {
   const { cluster } = servers;
   const namespace = await createNamespace(cluster, 'goes');
-  await createIssuer(namespace, { url: proxy.url });
+  await createReadyIssuer(cluster, servers.cfssl, { namespace, spec: { url: proxy.url } });
   proxy.fault = { of: 'signings', make: (call) => answerWhen(isTime())(call) };
   await createApproved(cluster, namespace, numbered(REQUESTS));
   await until('CFSSL is asked', () => proxy.received > 0);
@@ -81,7 +71,7 @@ describe('namespaces that go away in mid-flight, one while CFSSL is slow, one wh
   test('are gone with all of theirs, requests of others are issued, and the program is quiet', async () => {
     const { cluster } = servers;
     const stays = await createNamespace(cluster, 'stays');
-    await createIssuer(stays);
+    await createReadyIssuer(cluster, servers.cfssl, { namespace: stays });
     const gone = Promise.withResolvers<void>();
     const going = [await createInFlight(slow, () => sleep(300)), await createInFlight(silent, () => gone.promise)];
 
@@ -105,7 +95,7 @@ describe('namespaces that go away in mid-flight, one while CFSSL is slow, one wh
       assert.equal(await readMetric(program, 'cfssl_issuer_ready', `namespace="${name}"`), 0);
       // The same names again: nothing of the past stands in their way.
       await cluster.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-      await createIssuer(name, { url: [slow, silent][at]?.url });
+      await createReadyIssuer(cluster, servers.cfssl, { namespace: name, spec: { url: [slow, silent][at]?.url } });
       await createApproved(cluster, name, numbered(REQUESTS));
       await waitForAll(cluster, name, REQUESTS);
     }

@@ -3,10 +3,17 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CERTIFICATE_REQUESTS, type CertificateRequest, ISSUERS } from '../src/api/index.ts';
-import { isReady, type ObjectWithConditions } from '../tools/cluster.ts';
+import type { ObjectWithConditions } from '../tools/cluster.ts';
 import { createApproved } from './support/approved-requests.ts';
 import { startCfsslProxy } from './support/cfssl-proxy.ts';
-import { createNamespace, getEnvironment, issuerManifests, readyOf, waitForReason } from './support/environment.ts';
+import {
+  createNamespace,
+  createReadyIssuer,
+  getEnvironment,
+  issuerManifests,
+  readyOf,
+  waitForReason,
+} from './support/environment.ts';
 import { until } from './support/until.ts';
 
 const OUTDATED = 'Waiting for issuer to become ready. Current issuer ready condition is outdated.';
@@ -18,11 +25,7 @@ describe('an issuer whose Ready condition is outdated', () => {
     const { cluster, cfssl } = await getEnvironment('bare');
     await using proxy = await startCfsslProxy(cfssl);
     const namespace = await createNamespace(cluster, 'outdated');
-    const { secret, issuer } = issuerManifests(cfssl, { name: 'ca', namespace, spec: { url: proxy.url } });
-    await cluster.create(secret);
-    await cluster.create(issuer);
-    const issuerAt = { resource: ISSUERS, namespace, name: 'ca' };
-    await cluster.waitFor<ObjectWithConditions>(issuerAt, (found) => isReady(found));
+    const issuerAt = await createReadyIssuer(cluster, cfssl, { namespace, spec: { url: proxy.url } });
 
     // The check of the new spec gets no answer for now.
     const gate = Promise.withResolvers<void>();

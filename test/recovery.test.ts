@@ -6,6 +6,7 @@ import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster
 import { startMultirootca } from '../tools/servers/index.ts';
 import {
   createNamespace,
+  createReadyIssuer,
   createRequest,
   getEnvironment,
   issuerManifests,
@@ -19,11 +20,7 @@ describe('an issuer whose CFSSL is gone', () => {
     const { cluster } = await getEnvironment('bare');
     await using cfssl = await startMultirootca();
     const namespace = await createNamespace(cluster, 'gone');
-    const { secret, issuer } = issuerManifests(cfssl, { name: 'ca', namespace });
-    await cluster.create(secret);
-    await cluster.create(issuer);
-    const issuerAt = { resource: resourceOf(issuer), namespace, name: 'ca' };
-    await cluster.waitFor<ObjectWithConditions>(issuerAt, (found) => isReady(found));
+    const issuerAt = await createReadyIssuer(cluster, cfssl, { namespace });
 
     await cfssl.stopServer();
     const at = { namespace, name: 'waiting' };

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Certificate, parseCertificates } from '../src/x509/index.ts';
-import { isReady, type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
+import { type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { type Cfssl, startCfsslServe } from '../tools/servers/index.ts';
 import type { CsrOptions } from './support/csr.ts';
 import {
   createNamespace,
+  createReadyIssuer,
   createRequest,
   type Environment,
   getEnvironment,
@@ -24,10 +25,7 @@ const TOLERANCE_MS = 30_000;
 async function startIssuerOf(environment: Environment, cfssl: Cfssl, spec: object): Promise<string> {
   const { cluster } = environment;
   const namespace = await createNamespace(cluster, 'requested');
-  const { secret, issuer } = issuerManifests(cfssl, { name: 'ca', namespace, spec });
-  await cluster.create(secret);
-  await cluster.create(issuer);
-  await cluster.waitFor<ObjectWithConditions>({ resource: resourceOf(issuer), namespace, name: 'ca' }, isReady);
+  await createReadyIssuer(cluster, cfssl, { namespace, spec });
   return namespace;
 }
 

@@ -5,7 +5,7 @@ import { before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CERTIFICATE_REQUESTS, type CertificateRequest, ISSUERS } from '../src/api/index.ts';
 import { EVENTS } from '../src/kubernetes/index.ts';
-import type { ObjectWithConditions } from '../tools/cluster.ts';
+import { type ObjectWithConditions, resourceOf } from '../tools/cluster.ts';
 import { startIssuer } from '../tools/issuer-process.ts';
 import { createCsr } from './support/csr.ts';
 import {
@@ -150,13 +150,7 @@ describe('the program withstands crowds:', () => {
   });
 
   describe('10,000 requests of other issuers', () => {
-    const CRDS = {
-      group: 'apiextensions.k8s.io',
-      version: 'v1',
-      plural: 'customresourcedefinitions',
-      kind: 'CustomResourceDefinition',
-      namespaced: false,
-    };
+    const CRDS = resourceOf({ apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' });
     interface Crd extends ObjectWithConditions {
       readonly spec: { readonly versions: readonly { selectableFields?: unknown }[] };
     }

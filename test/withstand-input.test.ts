@@ -188,13 +188,7 @@ describe('the program withstands what users write:', () => {
   });
 
   describe('labels of 1 MiB', () => {
-    const CRDS = {
-      group: 'apiextensions.k8s.io',
-      version: 'v1',
-      plural: 'customresourcedefinitions',
-      kind: 'CustomResourceDefinition',
-      namespaced: false,
-    };
+    const CRDS = resourceOf({ apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' });
     const CRD = { name: 'issuers.cfssl-issuer.wikimedia.org' };
 
     interface Crd extends ObjectWithConditions {

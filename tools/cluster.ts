@@ -54,6 +54,7 @@ const RESOURCES: Readonly<Record<string, ApiResource>> = Object.fromEntries(
     ['v1', 'Namespace', 'namespaces', false],
     ['v1', 'Secret', 'secrets', true],
     ['v1', 'ConfigMap', 'configmaps', true],
+    ['apiextensions.k8s.io/v1', 'CustomResourceDefinition', 'customresourcedefinitions', false],
     ['cert-manager.io/v1', 'Certificate', 'certificates', true],
     ['cert-manager.io/v1', 'CertificateRequest', 'certificaterequests', true],
     ['networking.k8s.io/v1', 'Ingress', 'ingresses', true],

@@ -53,6 +53,26 @@ export interface CfsslProxy extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Holds signings back on their way to CFSSL until `release()`; `count()` tells how many wait. */
+export function holdSignings(proxy: CfsslProxy): { readonly count: () => number; readonly release: () => void } {
+  const gate = Promise.withResolvers<void>();
+  let held = 0;
+  const make: Fault = async ({ response, forward }) => {
+    held += 1;
+    await gate.promise;
+    const { status, contentType, body } = await forward();
+    response.writeHead(status, { 'content-type': contentType }).end(body);
+  };
+  proxy.fault = { of: 'signings', make };
+  return {
+    count: () => held,
+    release: () => {
+      proxy.fault = undefined;
+      gate.resolve();
+    },
+  };
+}
+
 export async function startCfsslProxy(first: Cfssl, { tls }: CfsslProxyOptions = {}): Promise<CfsslProxy> {
   let server = first;
   const counts = { forwarded: 0, received: 0, calls: 0 };

@@ -5,7 +5,16 @@
  */
 import { after } from 'node:test';
 import { CERTIFICATE_REQUESTS, type CertificateRequest, type Condition } from '../../src/api/index.ts';
-import { type Cluster, judge, type Manifest, openCluster } from '../../tools/cluster.ts';
+import {
+  type At,
+  type Cluster,
+  isReady,
+  judge,
+  type Manifest,
+  type ObjectWithConditions,
+  openCluster,
+  resourceOf,
+} from '../../tools/cluster.ts';
 import { type IssuerProcess, type IssuerProcessOptions, startIssuer } from '../../tools/issuer-process.ts';
 import { applyOurCrds } from '../../tools/our-crds.ts';
 import {
@@ -126,6 +135,20 @@ export function issuerManifests(
       },
     },
   };
+}
+
+/** Creates the Issuer `ca` of that spec with its Secret, and waits until it is Ready; gives where it is. */
+export async function createReadyIssuer(
+  cluster: Cluster,
+  cfssl: Cfssl,
+  { namespace, spec }: { readonly namespace: string; readonly spec?: object },
+): Promise<At> {
+  const { secret, issuer } = issuerManifests(cfssl, { name: 'ca', namespace, ...(spec && { spec }) });
+  await cluster.create(secret);
+  await cluster.create(issuer);
+  const at = { resource: resourceOf(issuer), namespace, name: 'ca' };
+  await cluster.waitFor<ObjectWithConditions>(at, (found) => isReady(found));
+  return at;
 }
 
 /** Creates a CertificateRequest, without any condition. */

@@ -149,15 +149,20 @@ export function readAuditLog(file: string): AuditRecord[] {
   return lines.map((line) => JSON.parse(line) as AuditRecord);
 }
 
+/** The right that a request takes. */
+export function rightFor({ verb, objectRef: at }: AuditRecord): Right {
+  const resource = at.subresource === undefined ? at.resource : `${at.resource}/${at.subresource}`;
+  return { verb, group: at.apiGroup ?? '', resource, name: at.name };
+}
+
 /** Whether the request is one that the right is for. */
 export function isUseOf({ verb, group, resource, name, role }: GrantedRight, request: AuditRecord): boolean {
-  const { objectRef: at } = request;
-  const asked = at.subresource === undefined ? at.resource : `${at.resource}/${at.subresource}`;
+  const asked = rightFor(request);
   return (
-    request.verb === verb &&
-    (at.apiGroup ?? '') === group &&
-    asked === resource &&
-    (name === undefined || at.name === name) &&
-    (role.namespace === undefined || at.namespace === role.namespace)
+    asked.verb === verb &&
+    asked.group === group &&
+    asked.resource === resource &&
+    (name === undefined || asked.name === name) &&
+    (role.namespace === undefined || request.objectRef.namespace === role.namespace)
   );
 }
