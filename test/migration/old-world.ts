@@ -1,6 +1,8 @@
 /** A cluster as the Go program leaves it: its CRDs, users' objects, and everything in the states that it leaves them in. */
+import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import {
   CERTIFICATE_REQUESTS,
@@ -8,7 +10,11 @@ import {
   CLUSTER_ISSUERS,
   ISSUERS,
   type Issuer,
+  SECRETS,
+  type Secret,
 } from '../../src/api/index.ts';
+import type { KubernetesObject } from '../../src/kubernetes/index.ts';
+import { parseCsr } from '../../src/x509/index.ts';
 import {
   isReady,
   judge,
@@ -30,6 +36,9 @@ import { GoProgram } from './go-program.ts';
 
 export const ITS_CRDS = join(import.meta.dirname, 'original-crds.yaml');
 export const CERTIFICATES = resourceOf({ apiVersion: 'cert-manager.io/v1', kind: 'Certificate' });
+
+const SETTLED_WITHIN_MS = 30_000;
+const POLL_MS = 50;
 
 export type OldWorld = Awaited<ReturnType<typeof startOldWorld>>;
 
@@ -138,15 +147,38 @@ async function createCertificate({ cluster }: Pick<OldWorld, 'cluster'>, at: Pla
   });
 }
 
-/** cert-manager's request for a Certificate, once it is approved. */
+/**
+ * cert-manager's request for a Certificate, once it is approved and is the one that stays: until its caches have caught
+ * up, cert-manager may make a second key for a new Certificate, and then the request anew.
+ */
 async function requestOf(
   { cluster }: Pick<OldWorld, 'cluster'>,
   { namespace, name }: Place,
 ): Promise<SpecifiedRequest> {
-  return await cluster.waitFor<SpecifiedRequest>(
-    { resource: CERTIFICATE_REQUESTS, namespace, name: `${name}-1` },
-    ({ status }) => status?.conditions?.some(({ type }) => type === 'Approved') === true,
-  );
+  for (const endMs = performance.now() + SETTLED_WITHIN_MS; ; await sleep(POLL_MS)) {
+    const request = await cluster.waitFor<SpecifiedRequest>(
+      { resource: CERTIFICATE_REQUESTS, namespace, name: `${name}-1` },
+      ({ status }) => status?.conditions?.some(({ type }) => type === 'Approved') === true,
+    );
+    const certificate = await cluster.client.get<ObjectWithConditions>(CERTIFICATES, { namespace, name });
+    const { items } = await cluster.client.list<Secret & KubernetesObject>(SECRETS, { namespace });
+    const keys = items.filter(
+      ({ metadata }) =>
+        metadata.labels?.['cert-manager.io/next-private-key'] === 'true' && metadata.name.startsWith(`${name}-`),
+    );
+    const [key] = keys;
+    const isTheOne = key !== undefined && key.metadata.name === certificate.status?.['nextPrivateKeySecretName'];
+    if (keys.length === 1 && isTheOne && isFor(request, key)) return request;
+    if (performance.now() > endMs)
+      throw new Error(`cert-manager does not settle for a request of ${namespace}/${name}`);
+  }
+}
+
+/** Whether the CSR was made with the key in that Secret. */
+function isFor({ spec }: SpecifiedRequest, { data }: Secret): boolean {
+  const pem = Buffer.from(data?.['tls.key'] ?? '', 'base64').toString();
+  const spki = createPublicKey(pem).export({ format: 'der', type: 'spki' });
+  return spki.equals(parseCsr(Buffer.from(spec.request, 'base64').toString()).spkiDer);
 }
 
 /** Ready, and cert-manager has written all that belongs to it. */
